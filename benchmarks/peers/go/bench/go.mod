@@ -1,0 +1,3 @@
+module peers/bench
+
+go 1.19

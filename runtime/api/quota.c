@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * quota.c - following the CPU affinity and the quota of the control group.
+ *
+ * Layer   api.  Below: plat/os.h reads them, sched/loop.h has the clock.
+ * Owns    how many hubs are active.
+ * Entry   gv_quota_begin and _end from start.c; look() from some hub's loop, about once a second.
+ *
+ * Nothing wakes up for this: a process that does nothing needs no other number of hubs, and the
+ * first hub that works again looks.
+ *
+ * [chore]  begin: the function, then store-release its time.  sched/loop.c: load-acquire of the time,
+ *          then the function.
+ *
+ * Hubs that are pinned each see only their own CPU, so the affinity is then taken as it was at the
+ * start.
+ */
+#include "api/quota.h"
+
+#include "base/atomic.h"
+#include "plat/os.h"
+#include "sched/loop.h"
+#include "sched/report.h"
+#include "sched/runtime.h"
+
+#define LOOK_EVERY_NS INT64_C(1000000000)
+
+static unsigned (*ask_instead)(void);
+
+static unsigned allowed_now(void)
+{
+	struct gv_hub *hub = gv_hub_self();
+
+	if (ask_instead != NULL)
+		return ask_instead();
+	if (hub == NULL || hub->cpu < 0)
+		return gv_os_cpu_count();
+	unsigned quota = gv_os_cpu_quota("/proc/self/cgroup", "/proc/self/mountinfo");
+	return quota != 0 ? quota : gv_hub_total();
+}
+
+static void look(int64_t now)
+{
+	/* relaxed: whoever is a moment late does nothing */
+	int64_t due = gv_load(&gv_loop_chore_ns, relaxed);
+
+	/* relaxed: the CAS picks one hub */
+	if (due > now || !gv_cas(&gv_loop_chore_ns, &due, now + LOOK_EVERY_NS, relaxed, relaxed))
+		return;
+
+	unsigned wanted = GV_MAX(1, GV_MIN(allowed_now(), gv_hub_total()));
+	unsigned active = gv_load(&gv_runtime.active_hubs, relaxed); /* relaxed: only we change it */
+	if (wanted == active)
+		return;
+	gv_log(GROVE_LOG_INFO, "the process may use %u CPUs now: %u hubs instead of %u", wanted,
+	       wanted, active);
+	gv_runtime_set_active(wanted);
+}
+
+void gv_quota_begin(bool follow, unsigned active)
+{
+	if (active < gv_hub_total())
+		gv_runtime_set_active(active);
+	gv_store(&gv_loop_chore, look, relaxed); /* relaxed: [chore] follows */
+	gv_store(&gv_loop_chore_ns, follow ? 0 : INT64_MAX, release); /* [chore] */
+}
+
+void gv_quota_end(void)
+{
+	gv_store(&gv_loop_chore_ns, INT64_MAX, relaxed); /* relaxed: no hub runs */
+}
+
+void gv_quota_ask(unsigned (*ask)(void))
+{
+	ask_instead = ask;
+}

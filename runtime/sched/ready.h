@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ready.h - making something runnable, wherever it belongs.
+ *
+ * Layer   sched.
+ */
+#ifndef GV_READY_H
+#define GV_READY_H
+
+#include "sched/hub.h"
+
+/*
+ * A greenlet whose wait the caller has claimed goes on.  `hub` is the calling hub, entered, or NULL
+ * for a remote caller.  With `defer` a kernel wake-up that is due is only noted, and paid by
+ * gv_ready_pay at the hub's next scheduling point.
+ *
+ * The caller touches neither the greenlet nor what it waited for afterwards.
+ */
+void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer);
+
+/* The same for the entry that starts a fresh greenlet; the record's done word has GV_DONE_LINKED
+ * unless gv_ready_local_start() said that it goes to the caller's own deque. */
+void gv_ready_start(struct gv_hub *hub, struct grove_greenlet *g);
+
+/* A node for gv_hooks.run_node: to the hub `number` (GV_HUB_FOREIGN: any). */
+void gv_ready_node(struct gv_hub *hub, void *node, unsigned number, bool defer);
+
+/* Whether gv_ready_start(hub, g) with this field `hub` would use the caller's deque. */
+static inline bool gv_ready_local_start(const struct gv_hub *hub, uint16_t home)
+{
+	return hub != NULL && !(home & GV_HUB_PINNED) && !hub->strict;
+}
+
+/* Owner: queue an item here, without waking anybody. */
+void gv_ready_queue(struct gv_hub *hub, gv_item item);
+
+/* Owner: move what is in the inboxes to the queues.  Returns whether there was anything. */
+bool gv_ready_drain(struct gv_hub *hub);
+
+/* The same for a chain that was taken from somebody's inbox. */
+void gv_ready_sort_in(struct gv_hub *hub, struct gv_link *oldest);
+
+/* Pay the wake-ups that were deferred. */
+void gv_ready_pay_now(struct gv_hub *hub);
+
+static inline void gv_ready_pay(struct gv_hub *hub)
+{
+	if (GV_UNLIKELY(hub->owes))
+		gv_ready_pay_now(hub);
+}
+
+#endif
