@@ -52,8 +52,7 @@ static void look(int64_t now)
 	unsigned active = gv_load(&gv_runtime.active_hubs, relaxed); /* relaxed: only we change it */
 	if (wanted == active)
 		return;
-	gv_log(GROVE_LOG_INFO, "the process may use %u CPUs now: %u hubs instead of %u", wanted,
-	       wanted, active);
+	gv_log(GROVE_LOG_INFO, "CPU quota: %u hubs take work now, not %u", wanted, active);
 	gv_runtime_set_active(wanted);
 }
 

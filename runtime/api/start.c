@@ -372,8 +372,8 @@ static int spawn_main(struct run *run, grove_fn *fn, void *arg, grove_greenlet *
 	if (rc == 0) {
 		run->main = gv_record_id(*out);
 		gv_store(&gv_runtime.main_id, run->main, relaxed); /* relaxed: it has not begun */
-		rc = grove_greenlet_start(*out, GROVE_POLL);
-		GV_CHECK(rc == 0, "main does not start: %d", rc);
+		/* Not if the option on_spawn has killed it already. */
+		(void)grove_greenlet_start(*out, GROVE_POLL);
 	} else {
 		gv_extra_free(extra);
 	}

@@ -66,7 +66,7 @@ bool gv_greenlet_count_in(struct gv_hub *hub)
 }
 
 /* I2.  Returns whom to run next, if it is known. */
-static struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_greenlet *g, uint64_t kind)
+GV_INLINE struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_greenlet *g, uint64_t kind)
 {
 	uint64_t done = gv_load(&g->done, relaxed); /* relaxed: the CAS decides */
 	uint64_t ended;
@@ -116,9 +116,10 @@ static bool extra_outlives(const struct gv_extra *extra)
 	return extra->release_value != NULL;
 }
 
-/* What remains of `g` is its record.  Its stack is still under our feet.  Called entered. */
-static struct grove_greenlet *finish(struct gv_hub **hub_place, struct grove_greenlet *g,
-				     struct gv_cold *cold, void *value)
+/* Everything that an ordinary end does not have. */
+static GV_NOINLINE struct grove_greenlet *finish_slow(struct gv_hub **hub_place,
+						      struct grove_greenlet *g,
+						      struct gv_cold *cold, void *value)
 {
 	struct gv_hub *hub = *hub_place;
 	struct gv_extra *extra = cold->extra;
@@ -167,12 +168,28 @@ static struct grove_greenlet *finish(struct gv_hub **hub_place, struct grove_gre
 	if (GV_UNLIKELY(hub->fair == g)) {
 		hub->fair = NULL;
 		if (hub->fair_ticks > 1)
-			hub->fair_ticks /= 2;
+			hub->fair_ticks = (int16_t)(hub->fair_ticks - (hub->fair_ticks + 15) / 16);
 	}
 	g->slot = value;
 	gv_store(&g->body, (uintptr_t)extra | 1, relaxed); /* relaxed: [end] follows */
 	count_out(hub);
 	return publish_end(hub, g, kind);
+}
+
+/* What remains of `g` is its record.  Its stack is still under our feet.  Called entered. */
+GV_INLINE struct grove_greenlet *finish(struct gv_hub **hub_place, struct grove_greenlet *g,
+					struct gv_cold *cold, void *value)
+{
+	struct gv_hub *hub = *hub_place;
+
+	if (GV_UNLIKELY(((uintptr_t)cold->extra | (uintptr_t)cold->failing |
+			 (uintptr_t)cold->last_failure) != 0 ||
+			value == &gv_fail_marker || hub->fair == g || gv_runtime.counting))
+		return finish_slow(hub_place, g, cold, value);
+	g->slot = value;
+	gv_store(&g->body, 1, relaxed); /* relaxed: [end] follows */
+	gv_count(&hub->stats.ended);
+	return publish_end(hub, g, GV_DONE_ENDED);
 }
 
 GV_CONTEXT_CALLER _Noreturn void gv_greenlet_main(void *arg)
@@ -294,6 +311,7 @@ GV_INLINE bool join_in_place(struct gv_hub **hub_place, struct grove_greenlet *g
 			gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1, relaxed); /* relaxed: own */
 			hub = gv_wait_suspend(hub, &wait, deadline, g);
 			*rc = gv_wait_conclude(&wait, NULL);
+			gv_ready_sweep(hub);
 			*hub_place = hub;
 			return true;
 		}

@@ -163,6 +163,7 @@ struct gv_runtime {
 	_Atomic uint32_t next_hub;	     /* round robin for spawns from outside */
 	struct gv_hooks hooks;
 	grove_options options; /* resolved: no field means "default" any more */
+	bool plain_spawn; /* neither max_greenlets nor on_spawn: most of gv_spawn can be left out */
 	bool counting; /* max_greenlets: live greenlets are counted exactly */
 	_Atomic uint64_t live;
 	_Atomic int64_t holds;

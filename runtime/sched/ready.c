@@ -132,18 +132,20 @@ void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer)
 	give(hub, target, &target->shared, &g->link, defer);
 }
 
+void gv_ready_start_inbox(struct gv_hub *hub, struct grove_greenlet *g)
+{
+	/* Entries in inboxes are LINKED; nobody else has the record yet. */
+	gv_or(&g->done, GV_DONE_LINKED, relaxed); /* relaxed: [give] follows */
+	gv_inbox_push(&hub->shared, &g->link);
+}
+
 void gv_ready_start(struct gv_hub *hub, struct grove_greenlet *g)
 {
 	unsigned home = gv_load(&g->hub, relaxed); /* relaxed: not shared yet, or LINKED */
 	gv_item item = (gv_item)g | GV_ITEM_FRESH;
 
 	if (GV_LIKELY(gv_ready_local_start(hub, (uint16_t)home))) {
-		if (GV_UNLIKELY(gv_deque_push(&hub->deque, item) < 0)) {
-			/* Entries in inboxes are LINKED; nobody else has the record yet. */
-			gv_or(&g->done, GV_DONE_LINKED, relaxed); /* relaxed: [give] follows */
-			gv_inbox_push(&hub->shared, &g->link);
-		}
-		gv_idle_notify(hub);
+		gv_ready_start_here(hub, g);
 		return;
 	}
 	if (home & GV_HUB_PINNED) {
@@ -207,6 +209,23 @@ bool gv_ready_drain(struct gv_hub *hub)
 		pinned = next;
 	}
 	return true;
+}
+
+void gv_ready_sweep_slow(struct gv_hub *hub)
+{
+	/* More than a join leaves, and few enough not to matter. */
+	for (int i = 0; i < 16; i++) {
+		gv_item item = gv_deque_pop(&hub->deque);
+
+		if (item == 0)
+			return;
+		struct grove_greenlet *g = gv_item_record(item);
+		if (!(gv_load(&g->done, relaxed) & GV_DONE_TAKEN)) { /* relaxed: a hint */
+			gv_ready_start(hub, g);
+			return;
+		}
+		gv_record_release(g, &hub->records);
+	}
 }
 
 void gv_ready_pay_now(struct gv_hub *hub)

@@ -8,6 +8,7 @@
 #define GV_READY_H
 
 #include "sched/hub.h"
+#include "sched/idle.h"
 
 /*
  * A greenlet whose wait the caller has claimed goes on.  `hub` is the calling hub, entered, or NULL
@@ -18,9 +19,21 @@
  */
 void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer);
 
+/* The deque could not grow: to the own inbox. */
+void gv_ready_start_inbox(struct gv_hub *hub, struct grove_greenlet *g);
+
 /* The same for the entry that starts a fresh greenlet; the record's done word has GV_DONE_LINKED
  * unless gv_ready_local_start() said that it goes to the caller's own deque. */
 void gv_ready_start(struct gv_hub *hub, struct grove_greenlet *g);
+
+/* The same where gv_ready_local_start holds; inline for bench_spawn. */
+static inline void gv_ready_start_here(struct gv_hub *hub, struct grove_greenlet *g)
+{
+	if (GV_LIKELY(gv_deque_push(&hub->deque, (gv_item)g | GV_ITEM_FRESH) == 0))
+		gv_idle_notify(hub);
+	else
+		gv_ready_start_inbox(hub, g);
+}
 
 /* A node for gv_hooks.run_node: to the hub `number` (GV_HUB_FOREIGN: any). */
 void gv_ready_node(struct gv_hub *hub, void *node, unsigned number, bool defer);
@@ -39,6 +52,19 @@ bool gv_ready_drain(struct gv_hub *hub);
 
 /* The same for a chain that was taken from somebody's inbox. */
 void gv_ready_sort_in(struct gv_hub *hub, struct gv_link *oldest);
+
+/* Owner: drop some tombstones from the newest end of the deque.  A join that runs its child in place
+ * leaves one, and calls this, so that they do not pile up. */
+void gv_ready_sweep_slow(struct gv_hub *hub);
+
+static inline void gv_ready_sweep(struct gv_hub *hub)
+{
+	gv_item newest = gv_deque_newest(&hub->deque);
+
+	/* relaxed: looked at again */
+	if (newest != 0 && (gv_load(&gv_item_record(newest)->done, relaxed) & GV_DONE_TAKEN))
+		gv_ready_sweep_slow(hub);
+}
 
 /* Pay the wake-ups that were deferred. */
 void gv_ready_pay_now(struct gv_hub *hub);

@@ -68,24 +68,17 @@ void gv_record_setup(void)
 	gv_slab_init(&gv_records, "greenlets", 0, generation_of);
 }
 
-void gv_record_begin(struct grove_greenlet *g, grove_fn *fn, void *arg, struct gv_extra *extra,
-		     uint64_t done, uint16_t hub)
+uint32_t gv_record_next_life(struct grove_greenlet *g)
 {
 	uint64_t life = life_of(g);
 
-	if (GV_UNLIKELY(life == 0)) { /* I4: memory that reads as zero */
+	if (life == 0) { /* I4: memory that reads as zero */
 		life = gv_slab_generation_floor(g);
 		gv_store(&g->wait, life * GV_WAIT_GENERATION, relaxed); /* relaxed: nobody waits */
 	}
 	life++;
-	gv_store(&g->life_low, (uint32_t)life, relaxed);	/* relaxed: [birth] follows */
 	gv_store(&g->life_high, (uint8_t)(life >> 32), relaxed); /* relaxed: [birth] follows */
-
-	gv_store(&g->context, (void *)(uintptr_t)fn, relaxed); /* relaxed: [birth] follows */
-	g->slot = arg;
-	gv_store(&g->body, (uintptr_t)extra | 1, relaxed); /* relaxed: [birth] follows */
-	gv_store(&g->hub, hub, relaxed);		   /* relaxed: [birth] follows */
-	gv_store(&g->done, done, release);		   /* [birth] */
+	return (uint32_t)life;
 }
 
 void gv_record_retain(struct grove_greenlet *g)
@@ -127,8 +120,10 @@ void gv_record_free(struct grove_greenlet *g, struct gv_slab_cache *cache)
 		gv_failure_release(g->slot);
 	if (GV_UNLIKELY(gv_load(&g->kills, relaxed) != 0)) /* relaxed: nobody else has it */
 		gv_runtime.hooks.drop_kills(g);
-	if (GV_UNLIKELY(gv_labelled(g)))
+	if (GV_UNLIKELY(gv_labelled(g))) {
 		gv_label_forget(g);
+		gv_and(&g->life_high, (uint8_t)~GV_LABELLED, relaxed); /* relaxed: nobody else has it */
+	}
 	if (GV_UNLIKELY(extra != NULL)) {
 		if (extra->release_arg != NULL)
 			extra->release_arg(extra->release_with); /* made, never started */

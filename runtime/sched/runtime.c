@@ -218,6 +218,8 @@ int gv_runtime_begin(unsigned hubs, bool here)
 	if (rc < 0)
 		goto close_caches;
 
+	gv_runtime.plain_spawn = !gv_runtime.counting && gv_runtime.options.on_spawn == NULL &&
+				 gv_runtime.options.order != GROVE_ORDER_STRICT;
 	choose_cpus(hubs);
 	gv_idle_setup(hubs);
 	gv_store(&gv_runtime.stopping, 0, relaxed); /* relaxed: no hub runs yet */

@@ -144,20 +144,6 @@ int gv_deque_push_slow(struct gv_deque *d, uintptr_t item)
 	return 0;
 }
 
-int gv_deque_push(struct gv_deque *d, uintptr_t item)
-{
-	uint64_t b = gv_load(&d->bottom, relaxed);   /* relaxed: owner only */
-	uint64_t word = gv_load(&d->steal, acquire); /* [settle] slots below top may be reused */
-
-	if (GV_UNLIKELY(!gv_steal_idle(word) || gv_steal_distance(b, word) > (int64_t)d->mask))
-		return gv_deque_push_slow(d, item);
-
-	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
-	gv_store(&slots[b & d->mask], item, relaxed);		/* relaxed: [publish] follows */
-	gv_store(&d->bottom, b + 1, release);			/* [publish] */
-	return 0;
-}
-
 uintptr_t gv_deque_pop_slow(struct gv_deque *d, uint64_t b, uint64_t word)
 {
 	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
@@ -217,7 +203,8 @@ size_t gv_deque_steal(struct gv_deque *d, struct gv_thief *thief, bool aged, uin
 	gv_steal_settle(&d->stamp, thief); /* [range] */
 
 	/* The ring is read after the bottom: it is at least as new as the slots below that bottom. */
-	int64_t taken = GV_MIN(want, gv_steal_distance(gv_load(&d->bottom, acquire), top)); /* [publish] */
+	int64_t left = gv_steal_distance(gv_load(&d->bottom, acquire), top); /* [publish] */
+	int64_t taken = GV_MIN(want, left);
 	_Atomic uintptr_t *slots = gv_load(&d->slots, acquire); /* [publish] */
 	uint64_t mask = GV_CONTAINER_OF(slots, struct gv_deque_ring, slots)->mask;
 	for (int64_t i = 0; i < taken; i++)

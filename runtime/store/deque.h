@@ -37,12 +37,24 @@ int gv_deque_init(struct gv_deque *d, size_t capacity);
 /* Nobody may use the deque any more. */
 void gv_deque_destroy(struct gv_deque *d);
 
-/* Owner.  Returns 0, or -ENOMEM if the ring was full and could not grow; the item is then not in. */
-int gv_deque_push(struct gv_deque *d, uintptr_t item);
-
 /* The part of push and pop that ordinary traffic never reaches. */
 int gv_deque_push_slow(struct gv_deque *d, uintptr_t item);
 uintptr_t gv_deque_pop_slow(struct gv_deque *d, uint64_t bottom, uint64_t word);
+
+/* Owner.  Returns 0, or -ENOMEM if the ring was full and could not grow; the item is then not in. */
+static inline int gv_deque_push(struct gv_deque *d, uintptr_t item)
+{
+	uint64_t b = gv_load(&d->bottom, relaxed);   /* relaxed: owner only */
+	uint64_t word = gv_load(&d->steal, acquire); /* [settle] slots below top may be reused */
+
+	if (GV_UNLIKELY(!gv_steal_idle(word) || gv_steal_distance(b, word) > (int64_t)d->mask))
+		return gv_deque_push_slow(d, item);
+
+	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
+	gv_store(&slots[b & d->mask], item, relaxed);		/* relaxed: [publish] follows */
+	gv_store(&d->bottom, b + 1, release);			/* [publish] */
+	return 0;
+}
 
 /* Owner: the newest item, or 0. */
 static inline uintptr_t gv_deque_pop(struct gv_deque *d)
@@ -70,6 +82,17 @@ static inline bool gv_deque_pop_if(struct gv_deque *d, uintptr_t item)
 	if (gv_load(&slots[(b - 1) & d->mask], relaxed) != item) /* relaxed: own store */
 		return false;
 	return gv_deque_pop(d) != 0;
+}
+
+/* Owner: the newest item, without taking it; 0 if there seems to be none.  A thief may be taking it. */
+static inline uintptr_t gv_deque_newest(struct gv_deque *d)
+{
+	uint64_t b = gv_load(&d->bottom, relaxed); /* relaxed: owner only */
+
+	if (gv_steal_distance(b, gv_load(&d->steal, relaxed)) <= 0) /* relaxed: a hint */
+		return 0;
+	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
+	return gv_load(&slots[(b - 1) & d->mask], relaxed);	/* relaxed: own store */
 }
 
 /* Owner: the oldest item, or 0 if there is none or a thief is at work. */

@@ -75,10 +75,11 @@ static inline void run_strict(grove_fn *body, void *arg)
 	run_with(body, arg, &options);
 }
 
-/* A wait or timer of this pthread has started the runtime: the one user of it leaves. */
+/* If a wait or a timer outside has started the runtime: the one user of it leaves. */
 static inline void stop(void)
 {
-	assert_int_equal(grove_stop(grove_in_s(60)), 0);
+	if (grove_hub_count() > 0)
+		assert_int_equal(grove_stop(grove_in_s(60)), 0);
 }
 
 static inline grove_greenlet *spawn(grove_fn *fn, void *arg)
