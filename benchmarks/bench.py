@@ -28,7 +28,7 @@ PER_RUN_S = 180  # no program may take longer
 
 def arguments():
     parser = argparse.ArgumentParser(description="All rows, for Grove and its peers in turn.")
-    default = os.environ.get("GROVE_BUILD_DIR", "build/release")
+    default = os.environ.get("DEV_BUILD_DIR", "build/release")
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows or groups; all by default")
     parser.add_argument("--json", default="build/bench/results.jsonl", help="where figures go")
     parser.add_argument("--compare", metavar="FILE", help="a stored run to compare with")

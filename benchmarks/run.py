@@ -26,7 +26,7 @@ HTTP_ROUND_S = 1.25  # one second of load, starting and stopping the server
 
 def arguments():
     parser = argparse.ArgumentParser(description="Grove next to its peers, in two minutes.")
-    default = os.environ.get("GROVE_BUILD_DIR", "build/release")
+    default = os.environ.get("DEV_BUILD_DIR", "build/release")
     parser.add_argument("--build", default=default, help="where Grove was built")
     parser.add_argument("--out", default="build/run", help="where the results go")
     parser.add_argument("--runs", type=int, default=5, help="runs per workload and implementation")

@@ -129,9 +129,8 @@ GROVE_API bool grove_event_ready(grove_event *event);
  * Wakes nobody and detaches nobody: waiters that suspended before the last send get its outcome.
  *
  * From         anywhere.
- * Threads      safe against senders: either order may result.  Must not run together with a wait
- *              or poll on the event that has neither suspended nor returned; the checked build
- *              reports it.
+ * Threads      safe against senders: either order may result.  Must not run together with another
+ *              reset, nor with a wait or poll on the event that has neither suspended nor returned.
  */
 GROVE_API int grove_event_reset(grove_event *event);
 

@@ -191,8 +191,9 @@ typedef struct grove_options {
  *   GROVE_MAX_GREENLETS  a number; 0: no limit
  *   GROVE_BACKTRACES     "0" or "1"
  *
- * A variable that begins with GROVE_ and is none of these, and a value that is not understood or
- * out of bounds, make the start fail with -EINVAL and a line in the log that names it.
+ * A value that is not understood or out of bounds makes the start fail with -EINVAL and a line in
+ * the log that names it.  A variable that begins with GROVE_ and is none of these gets a warning in
+ * the log, as it may be misspelt.
  */
 
 /**

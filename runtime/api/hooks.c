@@ -13,12 +13,12 @@
  */
 #include "api/hooks.h"
 
-#include "api/start.h"
 #include "base/check.h"
 #include "prim/fd.h"
 #include "prim/greenlet.h"
 #include "prim/spawn.h"
 #include "prim/timer.h"
+#include "sched/runtime.h"
 #include "wait/deliver.h"
 #include "wait/park.h"
 

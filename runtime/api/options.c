@@ -227,9 +227,10 @@ static int read_variable(const char *name, grove_options *o)
 		gv_log(GROVE_LOG_ERROR, "environment: GROVE_%s has no meaning here", name);
 		return -EINVAL;
 	}
-	gv_log(GROVE_LOG_ERROR, "environment: there is no variable GROVE_%.*s",
+	/* It may be the program's own, so the start goes on. */
+	gv_log(GROVE_LOG_WARNING, "environment: GROVE_%.*s means nothing to Grove",
 	       (int)GV_MIN(value != NULL ? length : strlen(name), (size_t)INT_MAX), name);
-	return -EINVAL;
+	return 0;
 }
 
 static int read_environment(char *const *environment, grove_options *o)

@@ -9,9 +9,6 @@
 
 #include <stdbool.h>
 
-/* gv_hooks.ensure: start the runtime with default options if it does not run. */
-int gv_api_ensure(void);
-
 /* Whether grove_run gave up on a runtime whose greenlets outlived it. */
 bool gv_api_lost(void);
 

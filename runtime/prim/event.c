@@ -201,6 +201,11 @@ int grove_event_reset(grove_event *event)
 
 	struct gv_event *ev = inside(event);
 	uint64_t word = gv_load(&ev->word, acquire); /* [sent] */
+	if (GV_LIKELY((word & STATE) == SENT_SMALL)) {
+		/* Nobody else leaves this state: senders are refused, and there is one reset at a time. */
+		gv_store(&ev->word, FRESH, release); /* [sent] */
+		return 0;
+	}
 	do {
 		if (!(word & SENT) || (word & STATE) == DESTROYED)
 			return -EINVAL;

@@ -15,7 +15,7 @@
  *     '--- grove_fd_forget ----|---------------------------|-----------------------------'
  *     '--- gv_fd_own: the kernel has given the number out anew, to Grove ----------------'
  *
- * A word of a direction, within one life (chain: 0 or 1 live waiter, and dead ones):
+ * A word of a direction, within one life (chain: the one waiter, or none):
  *
  *              blocked: would block, nothing came since the look
  *      READY ----------------------------------------------------> IDLE
@@ -279,6 +279,7 @@ int gv_fd_enter(int fd, struct gv_fd_use *use)
 	use->life = gv_fd_life_of(state);
 	use->kind = (enum gv_fd_kind)((state & GV_FD_KIND) >> GV_FD_KIND_SHIFT);
 	use->owned = (state & GV_FD_OWNED) != 0;
+	use->watched = (state & GV_FD_WATCHED) != 0;
 	return 0;
 }
 
@@ -467,21 +468,49 @@ static int may_wait(void)
 	return gv_runtime.hooks.ensure != NULL ? gv_runtime.hooks.ensure() : -ESHUTDOWN;
 }
 
-int gv_fd_wait_claimed(const struct gv_fd_use *use, enum gv_fd_direction direction,
+/* The only waiter has ended its wait itself: its node is dead, and nobody else has one. */
+static void bury(const struct gv_fd_use *use, enum gv_fd_direction direction)
+{
+	_Atomic uint64_t *place = &use->record->word[direction];
+	uint64_t word = gv_load(place, relaxed); /* relaxed: the CAS decides */
+
+	while (gv_fd_current(use, word) && gv_chain_of(word) != NULL) {
+		if (gv_cas(place, &word, word & ~GV_CHAIN_MASK, acq_rel, relaxed)) { /* [tick] [push] */
+			struct gv_node *dead = gv_chain_of(word);
+			struct gv_hub *hub = gv_enter();
+
+			(void)gv_waitset_discard(hub, &dead);
+			if (hub != NULL)
+				gv_leave(hub);
+			break;
+		}
+	}
+}
+
+/* Claimed: wait until a delivery, or a bit of `stop`.  Returns 0, or what ended it otherwise. */
+static int wait_on(const struct gv_fd_use *use, enum gv_fd_direction direction, uint64_t stop,
+		   grove_deadline deadline)
+{
+	int rc = gv_wait_on(&use->record->word[direction], stop | other_lives(use), 0, deadline,
+			    NULL);
+
+	if (GV_UNLIKELY(rc < 0))
+		bury(use, direction);
+	return rc == GV_STOPPED ? 0 : rc;
+}
+
+int gv_fd_wait_claimed(struct gv_fd_use *use, enum gv_fd_direction direction,
 		       grove_deadline deadline)
 {
 	int rc = may_wait();
 
 	if (rc == 0)
 		rc = gv_fd_watch(use);
-	if (rc == 0)
-		rc = gv_wait_on(&use->record->word[direction], GV_FD_READY | other_lives(use), 0,
-				deadline, NULL);
-	return rc == GV_STOPPED ? 0 : rc;
+	use->watched = rc == 0;
+	return rc < 0 ? rc : wait_on(use, direction, GV_FD_READY, deadline);
 }
 
-int gv_fd_wait(const struct gv_fd_use *use, enum gv_fd_direction direction,
-	       grove_deadline deadline)
+int gv_fd_wait(struct gv_fd_use *use, enum gv_fd_direction direction, grove_deadline deadline)
 {
 	if (gv_fd_look(use, direction) & GV_FD_READY)
 		return 0;
@@ -493,6 +522,16 @@ int gv_fd_wait(const struct gv_fd_use *use, enum gv_fd_direction direction,
 	return rc;
 }
 
+bool gv_fd_wait_first(const struct gv_fd_use *use, uint64_t seen)
+{
+	if ((seen & GV_FD_READY) || !use->watched)
+		return false;
+
+	struct gv_hub *hub = gv_hub_self();
+	/* relaxed: a kill that comes later meets the wait */
+	return hub == NULL || gv_in_hub_context(hub) || gv_load(&hub->current->kills, relaxed) == 0;
+}
+
 int gv_fd_pause(const struct gv_fd_use *use, enum gv_fd_direction direction,
 		grove_deadline deadline)
 {
@@ -500,13 +539,13 @@ int gv_fd_pause(const struct gv_fd_use *use, enum gv_fd_direction direction,
 
 	if (rc < 0)
 		return rc;
-	rc = gv_wait_on(&use->record->word[direction], other_lives(use), 0, deadline, NULL);
+	rc = wait_on(use, direction, 0, deadline);
 	gv_fd_release(use, direction, 0);
-	return rc == GV_STOPPED ? 0 : rc;
+	return rc;
 }
 
 void gv_fd_mark_record(struct gv_hub *hub, struct gv_fd *record, enum gv_fd_direction direction,
-		       uint32_t life, uint64_t sticky)
+		       uint32_t life, uint64_t flags)
 {
 	_Atomic uint64_t *place = &record->word[direction];
 	uint64_t word = gv_load(place, relaxed); /* relaxed: the CAS decides */
@@ -515,18 +554,18 @@ void gv_fd_mark_record(struct gv_hub *hub, struct gv_fd *record, enum gv_fd_dire
 	do {
 		if ((word & GV_FD_LIFE) != gv_fd_life_bits(life))
 			return;
-		next = ((word & ~GV_CHAIN_MASK) | GV_FD_READY | sticky) + GV_FD_TICK;
+		next = ((word & ~GV_CHAIN_MASK) | GV_FD_READY | flags) + GV_FD_TICK;
 	} while (!gv_cas(place, &word, next, acq_rel, relaxed)); /* [tick] [push] */
 	gv_deliver(hub, gv_chain_of(word), GV_CAUSE_WAKE, 0);
 	if (GV_UNLIKELY(word & GV_FD_FORWARD) && direction == GV_FD_WRITE)
 		gv_fd_mark_record(hub, record, GV_FD_READ, life, 0);
 }
 
-void gv_fd_mark(const struct gv_fd_use *use, enum gv_fd_direction direction)
+void gv_fd_mark(const struct gv_fd_use *use, enum gv_fd_direction direction, uint64_t flags)
 {
 	struct gv_hub *hub = gv_enter();
 
-	gv_fd_mark_record(hub, use->record, direction, use->life, GV_FD_STICKY);
+	gv_fd_mark_record(hub, use->record, direction, use->life, flags);
 	if (hub != NULL)
 		gv_leave(hub);
 }

@@ -48,6 +48,7 @@ struct gv_fd {
 #define GV_FD_BUSY UINT64_C(0x02)    /* a call has claimed this direction, to wait */
 #define GV_FD_STICKY UINT64_C(0x04)  /* hang-up, error or urgent data: short proves nothing */
 #define GV_FD_FORWARD UINT64_C(0x08) /* write: what makes it ready makes the read word ready, too */
+#define GV_FD_SHUT UINT64_C(0x10)    /* shut down by grove_shutdown: poll(2) does not always say so */
 #define GV_FD_LIFE (UINT64_C(0xff) << 48)
 #define GV_FD_TICK (UINT64_C(1) << 56)
 #define GV_FD_TICKS (UINT64_C(0xff) << 56)
@@ -58,7 +59,8 @@ struct gv_fd_use {
 	int fd;
 	uint32_t life;
 	enum gv_fd_kind kind;
-	bool owned; /* opened by Grove: does not block, and is in the poller's set but once */
+	bool owned;   /* opened by Grove: does not block, and is put into the poller's set once */
+	bool watched; /* in the set when the call last looked */
 };
 
 /*
@@ -107,19 +109,27 @@ void gv_fd_release(const struct gv_fd_use *use, enum gv_fd_direction direction, 
  * Wait until READY.  The deadline must not be GROVE_POLL.  Returns 0 (perhaps for no reason: look
  * again), -EBUSY, -EBADF, -ETIMEDOUT, -ENOMEM, what epoll_ctl says, or a wait code.
  */
-int gv_fd_wait(const struct gv_fd_use *use, enum gv_fd_direction direction,
-	       grove_deadline deadline);
+int gv_fd_wait(struct gv_fd_use *use, enum gv_fd_direction direction, grove_deadline deadline);
 
 /* The same for a direction that the caller has claimed. */
-int gv_fd_wait_claimed(const struct gv_fd_use *use, enum gv_fd_direction direction,
+int gv_fd_wait_claimed(struct gv_fd_use *use, enum gv_fd_direction direction,
 		       grove_deadline deadline);
 
 /* Let time pass, until the deadline or the end of the descriptor: -ETIMEDOUT, or as gv_fd_wait. */
 int gv_fd_pause(const struct gv_fd_use *use, enum gv_fd_direction direction,
 		grove_deadline deadline);
 
-/* Something has happened: waits in this direction end, and the next calls try first. */
-void gv_fd_mark(const struct gv_fd_use *use, enum gv_fd_direction direction);
+/*
+ * After a look: whether it is better to wait before the first try.  Only if readiness would have been
+ * reported, and if nothing is there already that would end the wait.
+ */
+bool gv_fd_wait_first(const struct gv_fd_use *use, uint64_t seen);
+
+/*
+ * Something has happened: waits in this direction end, and the next calls try first.  `flags` of the
+ * word to set, for the rest of this life.
+ */
+void gv_fd_mark(const struct gv_fd_use *use, enum gv_fd_direction direction, uint64_t flags);
 
 /* --- gv_hooks, and the runtime's start and end ------------------------------------------------ */
 
@@ -165,9 +175,9 @@ void gv_fd_reset_all(void);
 /* Call fn with each record that exists. */
 void gv_fd_each(void (*fn)(struct gv_fd *record, int fd));
 
-/* The same as gv_fd_mark by record and life; `sticky` is GV_FD_STICKY or 0. */
+/* The same by record and life, for a caller that has entered `hub`, or NULL. */
 void gv_fd_mark_record(struct gv_hub *hub, struct gv_fd *record, enum gv_fd_direction direction,
-		       uint32_t life, uint64_t sticky);
+		       uint32_t life, uint64_t flags);
 
 /*
  * Make the poller report this descriptor, for the life of the call.  Returns 0, -EBADF, -EPERM (it

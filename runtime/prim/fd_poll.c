@@ -164,8 +164,8 @@ static int wake_some_hub(void)
 static void fail_to_watch(const struct gv_fd_use *use)
 {
 	if (clear_watched(use->record)) {
-		gv_fd_mark(use, GV_FD_READ); /* W1 */
-		gv_fd_mark(use, GV_FD_WRITE);
+		gv_fd_mark(use, GV_FD_READ, 0); /* W1 */
+		gv_fd_mark(use, GV_FD_WRITE, 0);
 	}
 }
 

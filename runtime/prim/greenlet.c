@@ -301,11 +301,10 @@ GV_INLINE bool join_in_place(struct gv_hub **hub_place, struct grove_greenlet *g
 
 		if (GV_UNLIKELY(done & (GV_DONE_TAKEN | GV_DONE_LINKED | GV_DONE_HELD)))
 			break;
-		node->depth = top != NULL ? top->depth + 1 : 1;
-		node->under = top != NULL ? top->under : NULL;
-		gv_store(&node->next, top, relaxed); /* relaxed: [take] follows */
+		gv_node_put_on(node, top);
+		bool counts = !popped && (done & GV_DONE_REFERENCES) != GV_DONE_REFERENCES;
 		uint64_t taken = ((done & ~GV_CHAIN_MASK) | (uintptr_t)node | GV_DONE_TAKEN) +
-				 (popped ? 0 : GV_DONE_REFERENCE);
+				 (counts ? GV_DONE_REFERENCE : 0);
 		if (GV_LIKELY(gv_cas(&g->done, &done, taken, acq_rel, relaxed))) { /* [take] */
 			hub->tick_left--;
 			gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1, relaxed); /* relaxed: own */

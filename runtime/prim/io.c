@@ -54,7 +54,7 @@ static ssize_t perform(struct gv_fd_use *use, struct gv_io *io, grove_deadline d
 
 		if (GV_UNLIKELY(!gv_fd_current(use, seen)))
 			return -EBADF;
-		if ((seen & GV_FD_READY) || io->eager || is_poll(deadline)) {
+		if (io->eager || is_poll(deadline) || !gv_fd_wait_first(use, seen)) {
 			tried = true;
 			n = io->try(use, io);
 			if (GV_LIKELY(n != -EAGAIN)) {
@@ -299,9 +299,9 @@ int grove_shutdown(int fd, int how)
 	rc = gv_io_shutdown(fd, how);
 	/* The kernel reports it as well, but not of every kind of socket. */
 	if (rc == 0 && how != SHUT_WR)
-		gv_fd_mark(&use, GV_FD_READ);
+		gv_fd_mark(&use, GV_FD_READ, GV_FD_STICKY | GV_FD_SHUT);
 	if (rc == 0 && how != SHUT_RD)
-		gv_fd_mark(&use, GV_FD_WRITE);
+		gv_fd_mark(&use, GV_FD_WRITE, GV_FD_STICKY | GV_FD_SHUT);
 	(void)gv_fd_leave(&use);
 	return rc;
 }

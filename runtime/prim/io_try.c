@@ -212,6 +212,17 @@ ssize_t gv_io_try_nothing(struct gv_fd_use *use, struct gv_io *io)
 	return fcntl(use->fd, F_GETFD) < 0 ? -errno : 0;
 }
 
+/* A listener that has nothing to accept, or no listener, which never will. */
+static int check_listens(int fd)
+{
+	int listens = 0;
+	socklen_t length = sizeof(listens);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) < 0)
+		return -errno;
+	return listens ? -EAGAIN : -EINVAL;
+}
+
 ssize_t gv_io_try_accept(struct gv_fd_use *use, struct gv_io *io)
 {
 	int rc = never_blocks(use);
@@ -223,7 +234,7 @@ ssize_t gv_io_try_accept(struct gv_fd_use *use, struct gv_io *io)
 	if (guard && rc >= 0)
 		rc = begin_guarded(use, GV_FD_READ);
 	if (rc < 0)
-		return rc;
+		return rc == -EAGAIN ? check_listens(use->fd) : rc;
 	do {
 		fd = gv_fault_here("accept") ? (errno = EMFILE, -1)
 					     : accept4(use->fd, io->peer, io->length,
@@ -297,10 +308,10 @@ ssize_t gv_io_try_ready(struct gv_fd_use *use, struct gv_io *io)
 		return found;
 	if (found & (POLLERR | POLLHUP))
 		return (ssize_t)wanted;
-	if (found & (POLLIN | POLLRDHUP))
-		ready |= GROVE_READ;
-	if (found & POLLOUT)
-		ready |= GROVE_WRITE;
+	if ((found & (POLLIN | POLLRDHUP)) || (gv_fd_look(use, GV_FD_READ) & GV_FD_SHUT))
+		ready |= GROVE_READ & wanted;
+	if ((found & POLLOUT) || (gv_fd_look(use, GV_FD_WRITE) & GV_FD_SHUT))
+		ready |= GROVE_WRITE & wanted;
 	return ready != 0 ? (ssize_t)ready : -EAGAIN;
 }
 

@@ -12,7 +12,8 @@
  *       '---- killed or cancelled: TAKEN, whoever comes later drops its reference
  *
  * I1  Of a start, a due timer, a kill and a cancel exactly one gets past its CAS of the done word.
- * I2  A record that waits for a date has HELD set and a reference for the timer.
+ * I2  A record that waits for a date has HELD set and a reference for the timer; if the date is never,
+ *     there is no timer and none for it.
  *
  * [start]  CAS acq_rel of done that clears HELD; pairs with the kill's CAS that sets TAKEN (kill.c).
  */
@@ -212,13 +213,14 @@ int grove_greenlet_start(grove_greenlet *g, grove_deadline when)
 	struct gv_extra *extra = gv_record_extra_of(gv_load(&g->body, relaxed)); /* relaxed: NEW */
 	uint64_t done = gv_load(&g->done, relaxed); /* relaxed: the CAS decides */
 	bool later = when.ns != INT64_MIN;
+	uint64_t reference = when.ns != INT64_MAX ? GV_DONE_REFERENCE : 0; /* I2 */
 	int rc = -EALREADY;
 
 	/* One start: LINKED says that it happened, before HELD goes. */
 	do {
 		if (!(done & GV_DONE_HELD) || (done & (GV_DONE_TAKEN | GV_DONE_LINKED)))
 			goto leave;
-	} while (!gv_cas(&g->done, &done, (done | GV_DONE_LINKED) + GV_DONE_REFERENCE, acq_rel, relaxed)); /* [start] */
+	} while (!gv_cas(&g->done, &done, (done | GV_DONE_LINKED) + reference, acq_rel, relaxed)); /* [start] */
 	rc = 0;
 	if (!later) {
 		start_now(hub, g);

@@ -90,6 +90,7 @@ struct gv_hub {
 	bool carries; /* exceptions or save_fpu: there is more to a switch than registers */
 	bool owes; /* somebody in `owed`, or a notify */
 	bool owes_notify;
+	bool spilled; /* the FIFO was full: what follows goes to the shared inbox */
 	gv_item pending;	    /* a node for the root context */
 	struct gv_stack *dead_stack; /* of a greenlet that ended: freed by whoever runs next */
 	struct gv_link *pinned_oldest;
@@ -123,6 +124,7 @@ struct gv_hub {
 	_Atomic uint32_t park GV_ALIGNED(GV_CACHE_LINE);
 	_Atomic bool retired; /* the quota shrank: runs nothing but what is pinned */
 	uint64_t picks_seen;  /* the sentinel's */
+	_Atomic uint64_t stuck_at; /* its picks when the sentinel last found that it does not move */
 	_Atomic uintptr_t running_timer; /* whose callback runs here: prim/timer.c */
 	struct gv_wheel wheel;
 } GV_ALIGNED(GV_CACHE_LINE);
@@ -184,6 +186,14 @@ static inline struct gv_hub *gv_hub_at(unsigned number)
 static inline unsigned gv_hub_total(void)
 {
 	return gv_load(&gv_runtime.hub_count, acquire); /* [hubs] runtime.c */
+}
+
+/* Whether it has been computing since the sentinel looked: what is given to it would wait. */
+static inline bool gv_hub_stuck(struct gv_hub *hub)
+{
+	uint64_t at = gv_load(&hub->stuck_at, relaxed); /* relaxed: a hint */
+
+	return GV_UNLIKELY(at != 0) && gv_load(&hub->picks, relaxed) == at; /* relaxed: a hint */
 }
 
 static inline bool gv_item_is_node(gv_item item)

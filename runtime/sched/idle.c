@@ -34,11 +34,16 @@
  *           sentinel: store ticking = 0 (seq_cst); heavy fence; load running.
  *     Either the hub sees that nobody ticks, and wakes the sentinel, or the sentinel sees that
  *     somebody runs, and ticks.
+ *     A sentinel that resigns: CAS sentinel = 0; load asleep, then the park words.  A hub that falls
+ *     asleep: asleep, park; CAS sentinel.  All seq_cst: who fails to become the sentinel is found
+ *     asleep by the one who resigns, and is woken to try again.
+ * [role]    the poller: CAS of the word `poller` from 0 (taken), store of 0 (given back).
  *
  * The sentinel is one of the sleepers.  While other hubs run, or have run since its last look, it
  * sleeps for a millisecond at a time; a hub whose pick counter has not moved between two looks is
- * stuck, and may be robbed of everything that is not pinned.  When nothing runs there is no tick, and
- * an idle process uses no CPU.
+ * stuck, and may be robbed of everything that is not pinned.  A wake-up that such a hub owes is paid
+ * by the sentinel, which looks into the inboxes of the other sleepers.  When nothing runs there is no
+ * tick, and an idle process uses no CPU.
  *
  * One sleeper sleeps in the poller, if descriptors are watched; the others on their park words.
  *
@@ -113,7 +118,8 @@ static bool wake_one(void)
 			if (gv_load(&target->retired, relaxed))
 				continue;
 			while (asleep(park)) {
-				if (gv_cas(&target->park, &park, GV_PARK_SEARCH, seq_cst, seq_cst)) { /* I4 */
+				/* [search] I4 */
+				if (gv_cas(&target->park, &park, GV_PARK_SEARCH, seq_cst, seq_cst)) {
 					ring(target, park);
 					return true;
 				}
@@ -234,22 +240,26 @@ static bool watch(struct gv_hub *hub, bool *moved)
 	bool found = false;
 
 	*moved = false;
+	/* Before the hubs: whom it wakes may be taken from a stuck home below.  relaxed: a hint */
+	if (gv_runtime.hooks.poll_wanted() &&
+	    gv_clock_ns() - gv_load(&gv_idle.polled_ns, relaxed) > STALE_POLL_NS)
+		gv_runtime.hooks.poll(hub, 0);
 	for (unsigned i = 0; i < gv_hub_total(); i++) {
 		struct gv_hub *other = gv_hub_at(i);
 		uint64_t picks = gv_load(&other->picks, relaxed); /* relaxed: a hint */
 
 		if (other == hub)
 			continue;
-		if (picks != other->picks_seen)
+		if (picks != other->picks_seen) {
 			*moved = true;
-		else if (gv_load(&other->park, seq_cst) == GV_PARK_RUN) /* [watch] */
+		} else if (gv_load(&other->park, seq_cst) == GV_PARK_RUN) { /* [watch] */
+			gv_store(&other->stuck_at, picks, relaxed);	    /* relaxed: a hint */
 			found |= gv_steal_from(hub, other, true);
+		} else if (!gv_inbox_empty(&other->shared) || !gv_inbox_empty(&other->pinned)) {
+			gv_idle_wake(other); /* somebody computes, and owes it this wake-up */
+		}
 		other->picks_seen = picks;
 	}
-	/* relaxed: a hint */
-	if (gv_runtime.hooks.poll_wanted() &&
-	    gv_clock_ns() - gv_load(&gv_idle.polled_ns, relaxed) > STALE_POLL_NS)
-		gv_runtime.hooks.poll(hub, 0);
 	return found || gv_fifo_size(&hub->fifo) + gv_deque_size(&hub->deque) != 0;
 }
 
@@ -321,20 +331,23 @@ static bool sleep_announced(struct gv_hub *hub, bool counted)
 	uint32_t park = choose_park(hub);
 	uint64_t bit = UINT64_C(1) << (hub->id % 64);
 	uint32_t nobody = 0;
-	bool sentinel = !alone && (gv_cas(&gv_idle.sentinel, &nobody, hub->id + 1u, seq_cst, seq_cst) ||
-				   nobody == hub->id + 1u); /* [watch] */
 
 	gv_or(&gv_idle.bits[hub->id / 64], bit, seq_cst); /* [search] */
 	gv_add(&gv_idle.asleep, 1, seq_cst);		  /* [search] */
 	gv_xchg(&hub->park, park, seq_cst);		  /* [sleep] */
-	gv_sub(&gv_idle.running, 1, seq_cst);		  /* [watch] */
+	/* After the park word: a sentinel that resigns finds one who failed here asleep. */
+	bool sentinel = !alone && (gv_cas(&gv_idle.sentinel, &nobody, hub->id + 1u, seq_cst, seq_cst) ||
+				   nobody == hub->id + 1u); /* [watch] */
+	gv_sub(&gv_idle.running, 1, seq_cst); /* [watch] */
 	if (counted)
 		gv_sub(&gv_idle.searching, 1, seq_cst); /* [search] */
 	if (sentinel) {
 		sample_picks(hub);
 		gv_store(&gv_idle.ticking, 0, seq_cst); /* [watch] */
 	}
-	if (!alone)
+	if (alone)
+		gv_fence_full(); /* [sleep] */
+	else
 		gv_fence_heavy(); /* [search] */
 
 	bool moved = true; /* tick at least once after work */

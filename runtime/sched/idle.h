@@ -38,14 +38,19 @@ void gv_idle_wake(struct gv_hub *target);
 /* Wake some sleeper, unless somebody is searching already. */
 void gv_idle_wake_any(void);
 
-/* The calling hub put something into its own queues: others may want to know. */
-static inline void gv_idle_notify(struct gv_hub *hub)
+/* The calling hub put something into its own queues: would others want to know? */
+static inline bool gv_idle_wanted(struct gv_hub *hub)
 {
 	gv_fence_light(); /* [search] the side of who publishes work */
 	if (GV_LIKELY(gv_load(&gv_idle.asleep, relaxed) == 0)) /* relaxed: ordered by the fence */
-		return;
+		return false;
 	/* A lone item is for its owner: see steal.c. */
-	if (gv_fifo_size(&hub->fifo) > 1 || gv_deque_size(&hub->deque) > 1)
+	return gv_fifo_size(&hub->fifo) > 1 || gv_deque_size(&hub->deque) > 1;
+}
+
+static inline void gv_idle_notify(struct gv_hub *hub)
+{
+	if (GV_UNLIKELY(gv_idle_wanted(hub)))
 		gv_idle_wake_any();
 }
 

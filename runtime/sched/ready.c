@@ -11,14 +11,18 @@
  *      home is here          own FIFO
  *      home sleeps           own FIFO: what its waker touched is in this cache, and a kernel
  *                            wake-up costs more than the move; somebody is woken if there is more
+ *      home is stuck         own FIFO: it would wait until the sentinel's next look
  *      home runs             that hub's shared inbox
  *      remote caller         the home's shared inbox; that hub is woken if it sleeps
  *
- * I1  An item is in exactly one queue.  If a ring cannot grow, the item goes to the own shared
- *     inbox, which needs no memory: nothing is ever dropped.
+ * I1  An item is in exactly one queue.  If a ring is full, the item goes to the own shared inbox,
+ *     which needs no memory: nothing is ever dropped.
  * I2  A greenlet that goes into the FIFO of a hub that is not its home has a saved context
  *     ([saved], context.h).  In its home's inbox it may stand before that: the home is the one that
  *     is saving it, and others put back what is not saved.
+ * I3  A full FIFO grows only when the root context drains the inboxes: making somebody runnable
+ *     must not allocate, as it may be done by a signal handler that interrupted malloc.  Until then
+ *     all that follows goes to the inbox as well, so that the order is kept.
  *
  * [sleep]  push to an inbox (seq_cst), load park (seq_cst); pairs with idle.c, which stores park,
  *          fences and looks at the inboxes.  An inbox that was not empty saves nothing here: the
@@ -61,10 +65,33 @@ static void pinned_append(struct gv_hub *hub, struct gv_link *link)
 	hub->pinned_newest = link;
 }
 
+/* I1: to the own inbox, which needs no memory. */
+static GV_NOINLINE void queue_in_inbox(struct gv_hub *hub, gv_item item)
+{
+	struct grove_greenlet *g = gv_item_record(item);
+
+	/* What starts a greenlet is LINKED there.  The link of one that runs already is its own. */
+	if (item & GV_ITEM_FRESH) {
+		uint64_t done = gv_load(&g->done, relaxed); /* relaxed: the CAS decides */
+
+		do {
+			if (done & GV_DONE_TAKEN) {
+				gv_record_release(g, &hub->records);
+				return;
+			}
+			/* relaxed: [give] follows */
+		} while (!gv_cas(&g->done, &done, done | GV_DONE_LINKED, relaxed, relaxed));
+	}
+	gv_inbox_push(&hub->shared, link_of(item));
+}
+
 void gv_ready_queue(struct gv_hub *hub, gv_item item)
 {
-	if (GV_UNLIKELY(gv_fifo_push(&hub->fifo, item) < 0))
-		gv_inbox_push(&hub->shared, link_of(item)); /* I1 */
+	/* I1, I3 */
+	if (GV_UNLIKELY(hub->spilled || gv_fifo_push(&hub->fifo, item, false) < 0)) {
+		hub->spilled = true;
+		queue_in_inbox(hub, item);
+	}
 }
 
 /* Into another hub's inbox, or the own one of a caller that may not touch more. */
@@ -87,10 +114,12 @@ static void give(struct gv_hub *hub, struct gv_hub *target, struct gv_inbox *inb
 /* A search that is owed is paid like a wake-up: a send makes no system call. */
 static inline void notify(struct gv_hub *hub, bool defer)
 {
-	if (!defer)
-		gv_idle_notify(hub);
-	else if (GV_UNLIKELY(gv_load(&gv_idle.asleep, relaxed) != 0)) /* relaxed: paid, or by the sentinel */
+	if (GV_LIKELY(!gv_idle_wanted(hub)))
+		return;
+	if (defer)
 		hub->owes = hub->owes_notify = true;
+	else
+		gv_idle_wake_any();
 }
 
 static unsigned any_hub(void)
@@ -123,7 +152,8 @@ void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer)
 		return;
 	}
 	/* [saved] */
-	if (hub != NULL && gv_load(&target->park, relaxed) != GV_PARK_RUN && /* relaxed: a hint */
+	if (hub != NULL &&
+	    (gv_load(&target->park, relaxed) != GV_PARK_RUN || gv_hub_stuck(target)) && /* relaxed: a hint */
 	    gv_load(&g->context, acquire) != NULL) { /* [saved] I2 */
 		gv_ready_queue(hub, (gv_item)g);
 		notify(hub, defer);
@@ -134,9 +164,7 @@ void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer)
 
 void gv_ready_start_inbox(struct gv_hub *hub, struct grove_greenlet *g)
 {
-	/* Entries in inboxes are LINKED; nobody else has the record yet. */
-	gv_or(&g->done, GV_DONE_LINKED, relaxed); /* relaxed: [give] follows */
-	gv_inbox_push(&hub->shared, &g->link);
+	queue_in_inbox(hub, (gv_item)g | GV_ITEM_FRESH);
 }
 
 void gv_ready_start(struct gv_hub *hub, struct grove_greenlet *g)
@@ -188,8 +216,13 @@ void gv_ready_sort_in(struct gv_hub *hub, struct gv_link *oldest)
 	while (oldest != NULL) {
 		struct gv_link *next = gv_load(&oldest->next, relaxed); /* relaxed: ours */
 
-		/* The item may come back to the same inbox (I1), so its link is read first. */
-		gv_ready_queue(hub, item_of(oldest));
+		gv_item item = item_of(oldest);
+
+		/* I3.  It may come back to the same inbox (I1), so its link is read first. */
+		if (GV_UNLIKELY(hub->spilled || gv_fifo_push(&hub->fifo, item, true) < 0)) {
+			hub->spilled = true;
+			queue_in_inbox(hub, item);
+		}
 		oldest = next;
 	}
 }
@@ -202,6 +235,7 @@ bool gv_ready_drain(struct gv_hub *hub)
 	if (shared == NULL && pinned == NULL)
 		return false;
 	gv_count(&hub->stats.inbox_passes);
+	hub->spilled = false;
 	gv_ready_sort_in(hub, shared);
 	while (pinned != NULL) {
 		struct gv_link *next = gv_load(&pinned->next, relaxed); /* relaxed: ours */

@@ -118,6 +118,11 @@ void gv_record_free(struct grove_greenlet *g, struct gv_slab_cache *cache)
 
 	if (GV_UNLIKELY(done & (GV_DONE_FAILED | GV_DONE_EXITED)))
 		gv_failure_release(g->slot);
+	if (GV_UNLIKELY(!(done & GV_DONE_ENDED))) { /* made, never started: it does not live any more */
+		gv_add(&gv_runtime.foreign_ended, 1, relaxed); /* relaxed: statistics */
+		if (gv_runtime.counting)
+			gv_sub(&gv_runtime.live, 1, relaxed); /* relaxed: only counts */
+	}
 	if (GV_UNLIKELY(gv_load(&g->kills, relaxed) != 0)) /* relaxed: nobody else has it */
 		gv_runtime.hooks.drop_kills(g);
 	if (GV_UNLIKELY(gv_labelled(g))) {

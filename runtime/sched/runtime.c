@@ -32,7 +32,9 @@
 
 #define FIRST_RING 1024
 
-struct gv_runtime gv_runtime;
+/* The first spawn of a process comes before anybody could set the hook; and the name makes the
+ * linker take the start from the static library. */
+struct gv_runtime gv_runtime = { .hooks = { .ensure = gv_api_ensure } };
 struct gv_slab gv_nodes;
 
 /* The C++ runtime's exception state of the calling thread; absent in C programs. */
@@ -150,6 +152,7 @@ static int renew_hub(struct gv_hub *hub)
 	hub->pending = 0;
 	hub->owes = false;
 	hub->owes_notify = false;
+	hub->spilled = false;
 	memset(hub->owed, 0, sizeof(hub->owed));
 	gv_rng_seed(&hub->rng, gv_runtime.options.seed + hub->id);
 	gv_store(&hub->root.body, 1, relaxed); /* relaxed: not shared yet */

@@ -9,6 +9,9 @@
 
 #include "sched/hub.h"
 
+/* Supplied from above (api/start.c): gv_hooks.ensure before gv_runtime_setup. */
+int gv_api_ensure(void);
+
 /* Once per process: slabs, fences, reclaiming.  Returns 0 or -errno. */
 int gv_runtime_setup(const struct gv_hooks *hooks);
 

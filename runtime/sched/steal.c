@@ -12,10 +12,12 @@
  *
  * [saved]  A greenlet may be in the victim's FIFO or inbox before its registers are saved
  *          (switch.c I2).  It is put back into the victim's inbox: the victim is just switching.
+ * [sleep]  As in ready.c: who pushes to an inbox looks at the park word next.
  */
 #include "sched/steal.h"
 
 #include "plat/clock.h"
+#include "sched/idle.h"
 #include "sched/ready.h"
 
 static void keep(struct gv_hub *hub, struct gv_hub *victim, gv_item item, bool fresh_to_deque)
@@ -24,7 +26,8 @@ static void keep(struct gv_hub *hub, struct gv_hub *victim, gv_item item, bool f
 		struct grove_greenlet *g = gv_item_record(item);
 
 		if (gv_load(&g->context, acquire) == NULL) { /* [saved] */
-			gv_inbox_push(&victim->shared, &g->link);
+			gv_inbox_push(&victim->shared, &g->link); /* [sleep] */
+			gv_idle_wake(victim);			  /* it may have gone to sleep since */
 			return;
 		}
 	}
@@ -59,8 +62,9 @@ static bool take_inbox(struct gv_hub *hub, struct gv_hub *victim)
 	*end = NULL;
 	while (unsaved != NULL) {
 		struct gv_link *next = gv_load(&unsaved->next, relaxed); /* relaxed: ours */
-		gv_inbox_push(&victim->shared, unsaved);
+		gv_inbox_push(&victim->shared, unsaved); /* [sleep] */
 		unsaved = next;
+		gv_idle_wake(victim); /* it may have gone to sleep since */
 	}
 	if (sorted == NULL)
 		return false;
@@ -107,10 +111,11 @@ bool gv_steal_from(struct gv_hub *hub, struct gv_hub *victim, bool stuck)
 		gv_count_many(&hub->stats.steals_won, count);
 		moved |= count != 0;
 	}
+	/* First the timers: those whose sleep they end go to the victim's inbox. */
+	if (stuck)
+		moved |= take_timers(hub, victim, gv_clock_ns());
 	/* relaxed: a hint; idle.c fences before its last look */
 	if (stuck || gv_load(&victim->park, relaxed) != GV_PARK_RUN)
 		moved |= take_inbox(hub, victim);
-	if (stuck)
-		moved |= take_timers(hub, victim, gv_clock_ns());
 	return moved;
 }

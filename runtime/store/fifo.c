@@ -141,7 +141,7 @@ static uint64_t oldest_in_use(struct gv_fifo *f, uint64_t word)
 	return h;
 }
 
-static int grow(struct gv_fifo *f)
+static int move_to_larger(struct gv_fifo *f)
 {
 	uint64_t word = gv_load(&f->steal, acquire); /* [settle] */
 	struct gv_fifo_ring *old = f->ring;
@@ -181,7 +181,7 @@ static int grow(struct gv_fifo *f)
 	return 0;
 }
 
-int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item)
+int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item, bool grow)
 {
 	uint64_t t = gv_load(&f->tail, relaxed); /* relaxed: owner only */
 
@@ -192,7 +192,7 @@ int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item)
 	uint64_t limit = oldest_in_use(f, word) + f->mask + 1;
 	if (t >= limit) {
 		uint64_t before = f->mask;
-		int rc = grow(f);
+		int rc = grow ? move_to_larger(f) : -ENOMEM;
 		if (rc < 0)
 			return rc;
 		/* The rest of the new ring is free whatever a thief is doing, but for what grow used. */

@@ -40,16 +40,19 @@ int gv_fifo_init(struct gv_fifo *f, size_t capacity);
 void gv_fifo_destroy(struct gv_fifo *f);
 
 /* The part of push and pop that ordinary traffic never reaches. */
-int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item);
+int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item, bool grow);
 uintptr_t gv_fifo_pop_contended(struct gv_fifo *f, uint64_t head, uint64_t word);
 
-/* Owner.  Returns 0, or -ENOMEM if the ring was full and could not grow; the item is then not in. */
-static inline int gv_fifo_push(struct gv_fifo *f, uintptr_t item)
+/*
+ * Owner.  Returns 0, or -ENOMEM if the ring was full and could not grow; the item is then not in.
+ * Without `grow` it does not try, and so allocates nothing.
+ */
+static inline int gv_fifo_push(struct gv_fifo *f, uintptr_t item, bool grow)
 {
 	uint64_t t = gv_load(&f->tail, relaxed); /* relaxed: owner only */
 
 	if (GV_UNLIKELY(t >= f->limit))
-		return gv_fifo_push_slow(f, item);
+		return gv_fifo_push_slow(f, item, grow);
 	_Atomic uintptr_t *slots = gv_load(&f->slots, relaxed); /* relaxed: owner only */
 	gv_store(&slots[t & f->mask], item, relaxed);		/* relaxed: [publish] follows */
 	gv_store(&f->tail, t + 1, release);			/* [publish] */

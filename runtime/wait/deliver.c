@@ -102,20 +102,19 @@ static void start_job(struct gv_hub *hub, struct gv_node *newest, struct gv_node
 	gv_store(&newest->kind, GV_NODE_JOB, relaxed); /* relaxed: taken */
 	gv_store(&newest->next, NULL, relaxed);	       /* relaxed: taken */
 	newest->inner = rest;
-	newest->head = newest;
+	gv_store(&newest->head, newest, relaxed); /* relaxed: taken */
 	newest->outcome = outcome;
 	newest->cause = (uint8_t)cause;
 	take_reference(cause, outcome);
 	gv_ready_node(hub, newest, hub != NULL ? hub->id : newest->hub, true);
 }
 
-void gv_deliver(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause, uintptr_t outcome)
+static GV_NOINLINE void deliver_more(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause,
+				     uintptr_t outcome)
 {
 	struct gv_node *found[INLINE_MAX];
 	int count = 0;
 
-	if (chain == NULL)
-		return;
 	if (hub == NULL && gv_hub_total() == 0) {
 		/* No runtime, hence no live waiter: the dead are buried here. */
 		struct gv_node *node;
@@ -151,6 +150,18 @@ void gv_deliver(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause, 
 	start_job(hub, found[0], chain, cause, outcome);
 }
 
+void gv_deliver(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause, uintptr_t outcome)
+{
+	if (chain == NULL)
+		return;
+	/* One waiter is what most objects have (bench_pingpong).  relaxed: taken */
+	if (GV_LIKELY(hub != NULL && gv_load(&chain->next, relaxed) == NULL &&
+		      gv_load(&chain->kind, relaxed) == GV_NODE_WAITER))
+		deliver_one(hub, chain, cause, outcome);
+	else
+		deliver_more(hub, chain, cause, outcome);
+}
+
 /* The anchor of the list for this hub: a new one if there is none. */
 static struct gv_node *anchor_of(struct gv_node *job, struct gv_node **last, struct gv_node *node)
 {
@@ -164,7 +175,7 @@ static struct gv_node *anchor_of(struct gv_node *job, struct gv_node **last, str
 		if (gv_load(&anchor->next, relaxed) == NULL) { /* relaxed: taken */
 			gv_store(&anchor->next, node, relaxed); /* relaxed: taken */
 			gv_store(&node->next, NULL, relaxed);	/* relaxed: taken */
-			node->head = node;
+			gv_store(&node->head, node, relaxed);	/* relaxed: taken */
 			anchor = node;
 			break;
 		}
@@ -188,8 +199,10 @@ static void sort_piece(struct gv_hub *hub, struct gv_node *job)
 		__builtin_prefetch(rest);
 		struct gv_node *anchor = anchor_of(job, &last, node);
 		if (anchor != node) {
-			gv_store(&node->next, anchor->head, relaxed); /* relaxed: taken */
-			anchor->head = node;
+			struct gv_node *head = gv_load(&anchor->head, relaxed); /* relaxed: taken */
+
+			gv_store(&node->next, head, relaxed);	/* relaxed: taken */
+			gv_store(&anchor->head, node, relaxed); /* relaxed: taken */
 		}
 	}
 	job->inner = rest;
@@ -203,6 +216,8 @@ static void sort_piece(struct gv_hub *hub, struct gv_node *job)
 		struct gv_node *next = gv_load(&anchor->next, relaxed); /* relaxed: taken */
 		unsigned home = anchor->hub;
 
+		if (home != GV_HUB_FOREIGN && gv_hub_stuck(gv_hub_at(home & GV_HUB_NUMBER)))
+			home = hub->id;
 		gv_store(&anchor->kind, GV_NODE_SORTED, relaxed); /* relaxed: taken */
 		gv_store(&anchor->next, NULL, relaxed);		  /* relaxed: taken */
 		anchor->outcome = outcome;
@@ -218,7 +233,7 @@ static void deliver_piece(struct gv_hub *hub, struct gv_node *anchor)
 {
 	enum gv_cause cause = anchor->cause;
 	uintptr_t outcome = anchor->outcome;
-	struct gv_node *node = anchor->head;
+	struct gv_node *node = gv_load(&anchor->head, relaxed); /* relaxed: taken */
 
 	for (int i = 0; i < PIECE; i++) {
 		if (node == anchor) {
@@ -232,7 +247,7 @@ static void deliver_piece(struct gv_hub *hub, struct gv_node *anchor)
 		deliver_one(hub, node, cause, outcome);
 		node = next;
 	}
-	anchor->head = node;
+	gv_store(&anchor->head, node, relaxed); /* relaxed: taken */
 	gv_ready_queue(hub, (gv_item)anchor | GV_ITEM_NODE);
 }
 

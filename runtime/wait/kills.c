@@ -11,7 +11,9 @@
  *
  * I1  Each kill is taken by the greenlet once, oldest first.
  * I2  A killer that finds the greenlet waiting, in a wait that kills may end, ends it; otherwise the
- *     kill waits for the next such wait.
+ *     kill waits for the next such wait.  It does nothing if the kill was taken meanwhile.  While a
+ *     wait is PENDING no kill is taken: if there is one after the wait was read, then so there is
+ *     when the wait is claimed.
  *
  * [sent]  send: CAS release.  next: CAS acquire.
  * [kill]  see park.c.
@@ -62,7 +64,9 @@ static int push(struct grove_greenlet *g, struct grove_failure *failure)
 /* End the wait that this word shows, if kills may. */
 static bool end_wait(struct gv_hub *hub, struct grove_greenlet *g, uint64_t wait)
 {
+	/* relaxed: I2, not older than `wait` */
 	if (!(wait & GV_WAIT_PENDING) || (wait & GV_WAIT_NOKILL) ||
+	    gv_load(&g->kills, relaxed) == 0 ||
 	    !gv_wait_claim(g, wait, GV_CAUSE_KILL, 0))
 		return false;
 	gv_ready(hub, g, false);

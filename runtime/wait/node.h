@@ -34,19 +34,22 @@ struct gv_node {
 	_Atomic(struct gv_node *) next; /* older; chain, or list being sorted */
 	struct grove_greenlet *waiter;
 	uint64_t token;
-	uintptr_t outcome; /* jobs and lists */
+	union {
+		uintptr_t outcome; /* JOB, SORTED, LIST */
+		void *arg;	   /* CALL */
+	};
 	union {
 		struct gv_node *inner; /* LIST: older nodes; JOB: what is not sorted yet */
 		grove_cb *fn;	       /* CALL */
 	};
+	/* Nothing but nodes: a push looks into one that may have changed its kind (waitset.c). */
 	union {
-		struct gv_node *under; /* WAITER: the nearest LIST below, or NULL */
-		struct gv_node *head;  /* JOB, SORTED and anchors: the oldest waiter of this hub */
-		void *arg;	       /* CALL */
+		_Atomic(struct gv_node *) under; /* WAITER: the nearest LIST below, or NULL */
+		_Atomic(struct gv_node *) head;	 /* JOB, SORTED and anchors: the oldest of this hub */
 	};
 	struct gv_link link; /* in inboxes */
 	union {
-		uint32_t depth;		/* WAITER: nodes above `under`, this one included */
+		_Atomic uint32_t depth; /* WAITER: nodes above `under`, this one included */
 		_Atomic uint32_t count; /* LIST: live nodes when it was closed */
 	};
 	uint16_t hub; /* of the waiter */
@@ -63,6 +66,18 @@ enum gv_list_state { GV_LIST_OPEN = 1, GV_LIST_CLOSED = 2, GV_LIST_DELIVERED = 3
 static inline _Atomic uint64_t *gv_node_state(struct gv_node *list)
 {
 	return (_Atomic uint64_t *)(void *)&list->token;
+}
+
+/* Link a WAITER on top of a chain, which others may take and free meanwhile: waitset.c. */
+static inline void gv_node_put_on(struct gv_node *node, struct gv_node *top)
+{
+	/* relaxed: hints; the CAS that follows publishes, and fails if the chain has changed */
+	uint32_t depth = top != NULL ? gv_load(&top->depth, relaxed) + 1 : 1;
+	struct gv_node *under = top != NULL ? gv_load(&top->under, relaxed) : NULL;
+
+	gv_store(&node->depth, depth, relaxed); /* relaxed: as above */
+	gv_store(&node->under, under, relaxed); /* relaxed: as above */
+	gv_store(&node->next, top, relaxed);	/* relaxed: as above */
 }
 
 static inline bool gv_node_live(const struct gv_node *node)

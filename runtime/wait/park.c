@@ -26,10 +26,12 @@
  * [claim]  ender: CAS acq_rel of the wait word, then cause and outcome, then the queue [give],
  *          [publish].  waiter: taken from that queue.  The waiter reads cause and outcome after it
  *          was resumed, hence after they were written.
- * [kill]   parker: store wait = PENDING; light fence; load kills.
- *          killer: push onto kills; heavy fence; load wait.
+ * [kill]   parker: store-release wait = PENDING; light fence; load kills.
+ *          killer: push onto kills; heavy fence; load-acquire wait.
  *     Either the parker sees the kill, or the killer sees the wait.  A killer that sees PENDING
- *     before the fence need not pay it.
+ *     before the fence need not pay it.  It knows the greenlet by nothing but this word, so what it
+ *     looks at next (hub, context, kills) must be at least as new: hence release and acquire.
+ * [push]   see waitset.c; the end of all foreign waits finds them by their records instead.
  * [told]   foreign pthreads: ender: fetch_or release READY, then futex wake.  waiter: load-acquire.
  *
  * A foreign pthread waits through a proxy, a record that no hub runs: enders claim it like any
@@ -72,7 +74,7 @@ bool gv_wait_met_kill(struct gv_hub *hub, struct gv_wait *wait, struct grove_gre
 	/* Claimed by ourselves: nobody else will queue us. */
 	if (next == NULL)
 		return true;
-	gv_ready_queue(hub, (gv_item)wait->self);
+	gv_ready(hub, wait->self, false); /* pinned, perhaps */
 	return false;
 }
 
@@ -240,7 +242,7 @@ static int wait_foreign(_Atomic uint64_t *word, uint64_t stop, grove_deadline de
 
 	uint64_t generation = gv_load(&g->wait, relaxed) / GV_WAIT_GENERATION + 1; /* relaxed: I1 */
 	uint64_t token = generation * GV_WAIT_GENERATION | GV_WAIT_PENDING;
-	gv_store(&g->wait, token, relaxed); /* relaxed: [push] follows */
+	gv_store(&g->wait, token, release); /* [push] as in end_foreign */
 	node->waiter = g;
 	node->token = token;
 	node->hub = GV_HUB_FOREIGN;

@@ -52,7 +52,7 @@ static inline void gv_wait_begin(struct gv_hub *hub, struct gv_wait *wait, unsig
 	wait->self = g;
 	wait->token = generation * GV_WAIT_GENERATION | GV_WAIT_PENDING |
 		      (flags & GV_WAIT_UNKILLABLE ? GV_WAIT_NOKILL : 0);
-	gv_store(&g->wait, wait->token, relaxed); /* relaxed: [push] or [kill] follows */
+	gv_store(&g->wait, wait->token, release); /* [kill] */
 }
 
 /*

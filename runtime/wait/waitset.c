@@ -31,8 +31,10 @@
  *          sender: CAS acq_rel OPEN -> DELIVERED after outcome and cause.  cleaner: acquire by its
  *          failed CAS.
  *
- * A depth that is read from a node which was meanwhile freed is wrong at worst for one decision to
- * clean: nodes are type-stable, and the CAS fails if the chain has changed.
+ * A push reads depth and list out of a node that may have been freed meanwhile, and may even be
+ * something else by now.  What it reads is wrong at worst for one decision to clean: nodes are
+ * type-stable, the two fields never hold anything but a number and a node, and the CAS fails if the
+ * chain has changed.
  */
 #include "wait/waitset.h"
 
@@ -88,48 +90,59 @@ static void clean_list(struct gv_hub *hub, struct gv_node *list)
 	gv_deliver_drop(cause, outcome);
 }
 
+/* A node that is about to be pushed: more than twice as many as were alive are below it. */
+static bool is_mostly_dead(struct gv_node *node)
+{
+	uint32_t depth = gv_load(&node->depth, relaxed); /* relaxed: own store */
+
+	if (GV_LIKELY(depth <= CLEAN_FROM))
+		return false;
+	struct gv_node *under = gv_load(&node->under, relaxed); /* relaxed: own store */
+	/* relaxed: a hint */
+	return under == NULL || depth / 2 > gv_load(&under->count, relaxed);
+}
+
+/* The chain below `node` goes into a LIST. */
+static void put_aside(struct gv_node *list, struct gv_node *top, struct gv_node *node)
+{
+	gv_store(&list->next, NULL, relaxed);		     /* relaxed: [push] follows */
+	gv_store(&list->under, NULL, relaxed);		     /* relaxed: [push] follows */
+	gv_store(&list->kind, GV_NODE_LIST, relaxed);	     /* relaxed: [push] follows */
+	gv_store(gv_node_state(list), GV_LIST_OPEN, relaxed); /* relaxed: [push] follows */
+	gv_store(&list->count, UINT32_MAX / 4, relaxed);     /* relaxed: [push] follows */
+	list->inner = top;
+	gv_store(&node->depth, 1, relaxed);    /* relaxed: [push] follows */
+	gv_store(&node->under, list, relaxed); /* relaxed: [push] follows */
+	gv_store(&node->next, list, relaxed);  /* relaxed: [push] follows */
+}
+
 bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node *node, uint64_t stop)
 {
 	uint64_t old = gv_load(word, relaxed); /* relaxed: the CAS decides */
 	struct gv_node *list = NULL;
+	bool aside = false;
 	bool pushed = false;
 
 	while (!(old & stop)) {
 		struct gv_node *top = gv_chain_of(old);
-		struct gv_node *below = top;
 
-		node->depth = 1;
-		node->under = NULL;
-		if (top != NULL) {
-			uint32_t alive = 0;
-
-			node->depth = top->depth + 1;
-			node->under = top->under;
-			if (node->under != NULL)
-				alive = gv_load(&node->under->count, relaxed); /* relaxed: a hint */
-			if (GV_UNLIKELY(node->depth > CLEAN_FROM && node->depth / 2 > alive)) {
-				if (list == NULL)
-					list = gv_node_alloc(hub);
-				if (list != NULL) {
-					gv_store(&list->next, NULL, relaxed); /* relaxed: [push] */
-					gv_store(&list->kind, GV_NODE_LIST, relaxed); /* relaxed: [push] */
-					gv_store(gv_node_state(list), GV_LIST_OPEN, relaxed); /* relaxed: [push] */
-					gv_store(&list->count, UINT32_MAX / 4, relaxed); /* relaxed: [push] */
-					list->inner = top;
-					node->depth = 1;
-					node->under = list;
-					below = list;
-				}
-			}
+		gv_node_put_on(node, top);
+		aside = false;
+		if (GV_UNLIKELY(is_mostly_dead(node))) {
+			if (list == NULL)
+				list = gv_node_alloc(hub);
+			aside = list != NULL;
+			if (aside)
+				put_aside(list, top, node);
 		}
-		gv_store(&node->next, below, relaxed); /* relaxed: [push] follows */
 		if (gv_cas(word, &old, (old & ~GV_CHAIN_MASK) | (uintptr_t)node, acq_rel, relaxed)) { /* [push] */
 			pushed = true;
 			break;
 		}
 	}
+	/* The node belongs to whoever takes the chain: it is not looked at any more. */
 	if (GV_UNLIKELY(list != NULL)) {
-		if (pushed && node->under == list)
+		if (pushed && aside)
 			clean_list(hub, list);
 		else
 			gv_node_free(hub, list);

@@ -129,7 +129,8 @@ static void *body_of_backtraces(void *arg)
 	uintptr_t first = (uintptr_t)frames[0];
 	CHECK(first > (uintptr_t)make_here && first < (uintptr_t)make_here + 512);
 	uintptr_t second = (uintptr_t)frames[1];
-	CHECK(second > (uintptr_t)body_of_backtraces && second < (uintptr_t)body_of_backtraces + 4096);
+	CHECK(second > (uintptr_t)body_of_backtraces &&
+	      second < (uintptr_t)body_of_backtraces + 4096);
 	memset(frames, 0, sizeof(frames));
 	CHECK_IS(count, grove_failure_backtrace(failure, frames, 1));
 	CHECK(frames[0] != NULL && frames[1] == NULL);

@@ -74,12 +74,12 @@ static void test_events_of_an_ended_life_do_nothing(void **state)
 	uint64_t word = gv_fd_look(&after, GV_FD_READ);
 	assert_true(gv_fd_current(&after, word));
 	assert_false(gv_fd_current(&before, word));
-	gv_fd_mark(&before, GV_FD_READ);
+	gv_fd_mark(&before, GV_FD_READ, 0);
 	assert_true(gv_fd_look(&after, GV_FD_READ) == word);
 	assert_int_equal(gv_fd_claim(&before, GV_FD_READ, 0), -EBADF);
 	gv_fd_release(&before, GV_FD_READ, 0);
 	assert_true(gv_fd_look(&after, GV_FD_READ) == word);
-	gv_fd_mark(&after, GV_FD_READ);
+	gv_fd_mark(&after, GV_FD_READ, 0);
 	assert_true(gv_fd_look(&after, GV_FD_READ) != word);
 
 	assert_int_equal(gv_fd_leave(&before), 0);
@@ -112,7 +112,7 @@ static void test_readiness_between_look_and_blocked_is_kept(void **state)
 	assert_int_equal(gv_fd_enter(fds[0], &use), 0);
 	uint64_t seen = gv_fd_look(&use, GV_FD_READ);
 	assert_true(seen & GV_FD_READY);
-	gv_fd_mark(&use, GV_FD_READ);
+	gv_fd_mark(&use, GV_FD_READ, 0);
 	gv_fd_blocked(&use, GV_FD_READ, seen);
 	assert_true(gv_fd_look(&use, GV_FD_READ) & GV_FD_READY);
 
@@ -413,8 +413,9 @@ static void test_a_number_is_reused_while_it_is_being_closed(void **state)
 	assert_int_equal(grove_start(NULL), 0);
 	pair_of_tcp(tcp);
 	fill(tcp[0]);
-	assert_int_equal(setsockopt(tcp[0], SOL_SOCKET, SO_LINGER, &wait_for_peer,
-				    sizeof(wait_for_peer)), 0);
+	assert_int_equal(
+		setsockopt(tcp[0], SOL_SOCKET, SO_LINGER, &wait_for_peer, sizeof(wait_for_peer)),
+		0);
 	struct gv_fd *record = gv_fd_find(tcp[0]);
 	start_thread(&closer, close_it, &tcp[0]);
 	while (is_open(tcp[0]) || !(gv_load(&record->state, acquire) & GV_FD_FINISHING))
@@ -423,7 +424,11 @@ static void test_a_number_is_reused_while_it_is_being_closed(void **state)
 	assert_int_equal(grove_close(tcp[0]), -EBADF);
 
 	pair_of_sockets(next);
-	assert_int_equal(dup2(next[0], tcp[0]), tcp[0]); /* the same number, for sure */
+	if (next[1] == tcp[0]) {
+		next[1] = next[0];
+		next[0] = tcp[0];
+	}
+	assert_int_equal(next[0], tcp[0]); /* the kernel takes the lowest */
 	start_thread(&user, write_a_byte, &tcp[0]);
 	while (!(gv_load(&record->state, acquire) & GV_FD_SLEEPERS))
 		sched_yield();
@@ -438,7 +443,6 @@ static void test_a_number_is_reused_while_it_is_being_closed(void **state)
 	assert_int_equal((intptr_t)value, 1);
 	assert_int_equal(grove_read(next[1], drain, 1, GROVE_POLL), 1);
 	assert_int_equal(drain[0], 'b');
-	assert_int_equal(grove_close(tcp[0]), 0);
 	assert_int_equal(grove_close(tcp[1]), 0);
 	close_both(next);
 	stop();

@@ -30,8 +30,14 @@ static void test_state_and_bad_input(void **state)
 	assert_int_equal(grove_result_set_failure(&result, grove_failure_exit()), -EINVAL);
 }
 
-static void *values[] = { NULL, SMALL, LARGE, (void *)(intptr_t)-1, (void *)INTPTR_MIN,
-			  (void *)INTPTR_MAX, (void *)(UINTPTR_MAX >> 3), (void *)(UINTPTR_MAX >> 4),
+static void *values[] = { NULL,
+			  SMALL,
+			  LARGE,
+			  (void *)(intptr_t)-1,
+			  (void *)INTPTR_MIN,
+			  (void *)INTPTR_MAX,
+			  (void *)(UINTPTR_MAX >> 3),
+			  (void *)(UINTPTR_MAX >> 4),
 			  (void *)~(UINTPTR_MAX >> 4) };
 
 static void test_any_value_comes_back(void **state)
@@ -65,7 +71,8 @@ static void test_second_set_changes_nothing(void **state)
 		assert_int_equal(grove_result_set(&result, firsts[i]), 0);
 		assert_int_equal(grove_result_set(&result, SMALL), -EALREADY);
 		assert_int_equal(grove_result_set(&result, LARGE), -EALREADY);
-		assert_int_equal(grove_result_set_failure(&result, grove_failure_exit()), -EALREADY);
+		assert_int_equal(grove_result_set_failure(&result, grove_failure_exit()),
+				 -EALREADY);
 		assert_int_equal(grove_result_get(&result, &value, GROVE_POLL), 0);
 		assert_ptr_equal(value, firsts[i]);
 		assert_int_equal(grove_result_destroy(&result), 0);

@@ -47,7 +47,7 @@ static void drop_fifo(struct gv_fifo *f)
 static void push_range(struct gv_fifo *f, uintptr_t first, uintptr_t last)
 {
 	for (uintptr_t item = first; item <= last; item++)
-		assert_int_equal(gv_fifo_push(f, item), 0);
+		assert_int_equal(gv_fifo_push(f, item, true), 0);
 }
 
 static void pop_range(struct gv_fifo *f, uintptr_t first, uintptr_t last)
@@ -419,7 +419,7 @@ static void test_full_queue_without_memory_refuses_and_stays_whole(void **state)
 
 	push_range(f, 1, SMALL);
 	gv_fault_arm(1);
-	assert_int_equal(gv_fifo_push(f, 5), -ENOMEM);
+	assert_int_equal(gv_fifo_push(f, 5, true), -ENOMEM);
 	gv_fault_arm(0);
 	assert_int_equal(gv_fifo_size(f), SMALL);
 	pop_range(f, 1, 1);
@@ -496,7 +496,7 @@ static void own_items(struct taker *owner, uintptr_t items)
 		uint32_t burst = gv_rng_below(&rng, 100) == 0 ? 3000 : 1 + gv_rng_below(&rng, 40);
 
 		for (; burst > 0 && next <= items; burst--)
-			assert_int_equal(gv_fifo_push(run.fifo, next++), 0);
+			assert_int_equal(gv_fifo_push(run.fifo, next++, true), 0);
 		for (uint32_t pops = gv_rng_below(&rng, 60); pops > 0; pops--) {
 			uintptr_t item = gv_fifo_pop(run.fifo);
 

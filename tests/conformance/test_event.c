@@ -1,0 +1,993 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_event.c - EV-1 to EV-17: eventlet's Event, CASES A.  Races are in test_event_race.c.
+ *
+ * The value of a greenlet that waits is the code of its wait, or what it was sent.
+ */
+#include "gt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static int numbers[8];
+
+#define V1 (&numbers[1])
+#define V2 (&numbers[2])
+
+/* A pointer that uses the highest bits: it does not fit beside the state. */
+#define WIDE ((void *)(uintptr_t)UINT64_C(0x7123456789abcdef))
+
+static void *wait_for_value(void *event)
+{
+	void *value = NULL;
+	int rc = grove_event_wait(event, &value, gt_soon());
+
+	return rc == 0 ? value : GT_VALUE(rc);
+}
+
+static void *wait_for_code(void *event)
+{
+	return GT_VALUE(grove_event_wait(event, NULL, gt_soon()));
+}
+
+static grove_greenlet *parked(grove_fn *fn, void *event)
+{
+	grove_greenlet *greenlet = gt_spawn(fn, event);
+
+	gt_until_parked(greenlet);
+	return greenlet;
+}
+
+static void check_value(void *expected, grove_event *event)
+{
+	void *value = NULL;
+
+	GT_CHECK_IS(0, grove_event_wait(event, &value, GROVE_POLL));
+	GT_CHECK(value == expected);
+}
+
+static void *note_run(void *flag)
+{
+	*(bool *)flag = true;
+	return NULL;
+}
+
+/* --- EV-1: states ------------------------------------------------------------------------------ */
+
+/* EV-1, EV-2, CASES 1: from FRESH to SENT, with every kind of value. */
+GT_TEST(test_send_makes_it_ready)
+{
+	void *values[] = { V1, NULL, GT_VALUE(-1), GT_VALUE(1), WIDE };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(values); i++) {
+		grove_event event = GROVE_EVENT_INIT;
+
+		GT_CHECK(!grove_event_ready(&event));
+		GT_CHECK_IS(-EAGAIN, grove_event_wait(&event, NULL, GROVE_POLL));
+		GT_CHECK_IS(0, grove_event_send(&event, values[i]));
+		GT_CHECK(grove_event_ready(&event));
+		check_value(values[i], &event);
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+	}
+}
+
+/* EV-1: zero bytes are a fresh event, and so they are after a destroy. */
+GT_TEST(test_zero_bytes_are_fresh)
+{
+	grove_event event;
+
+	for (int i = 0; i < 2; i++) {
+		memset(&event, 0, sizeof(event));
+		GT_CHECK(!grove_event_ready(&event));
+		grove_greenlet *waiter = parked(wait_for_value, &event);
+		GT_CHECK_IS(0, grove_event_send(&event, V1));
+		GT_CHECK_IS(V1, gt_value_of(waiter));
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+	}
+}
+
+/* EV-1, CASES 11: a failure is no value.  Its success and its failure exclude each other. */
+GT_TEST(test_failure_is_no_result)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_failure *failure = grove_failure_new(-EIO, "five");
+	void *value = V2;
+
+	GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
+	GT_CHECK(grove_event_ready(&event));
+	GT_CHECK_IS(GROVE_FAILED, grove_event_wait(&event, &value, GROVE_POLL));
+	GT_CHECK(value == V2);
+	GT_CHECK(grove_last_failure() == failure);
+	GT_CHECK_IS(0, grove_event_destroy(&event));
+	grove_failure_release(failure);
+}
+
+/* EV-1, CASES 25: an array of events is polled with ready. */
+GT_TEST(test_ready_finds_those_that_were_sent)
+{
+	static const int sent[] = { 3, 1, 4 };
+	grove_event events[5] = { GROVE_EVENT_INIT };
+	int found = 0;
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(sent); i++)
+		GT_CHECK_IS(0, grove_event_send(&events[sent[i]], &numbers[sent[i]]));
+	for (int i = 0; i < 5; i++) {
+		if (!grove_event_ready(&events[i]))
+			continue;
+		found = 10 * found + i;
+		check_value(&numbers[i], &events[i]);
+	}
+	GT_CHECK_IS(134, found);
+}
+
+/* EV-11: poll, has_result and has_exception are one call with GROVE_POLL, which never suspends. */
+GT_STRICT_TEST(test_poll_never_suspends)
+{
+	grove_event fresh = GROVE_EVENT_INIT;
+	grove_event sent = GROVE_EVENT_INIT;
+	grove_event failed = GROVE_EVENT_INIT;
+	grove_failure *failure = grove_failure_new(-EIO, NULL);
+	bool ran = false;
+
+	GT_CHECK_IS(0, grove_event_send(&sent, V1));
+	GT_CHECK_IS(0, grove_event_send_failure(&failed, failure));
+	grove_greenlet *other = gt_spawn(note_run, &ran);
+	GT_CHECK_IS(-EAGAIN, grove_event_wait(&fresh, NULL, GROVE_POLL));
+	GT_CHECK_IS(0, grove_event_wait(&sent, NULL, GROVE_POLL));
+	GT_CHECK_IS(GROVE_FAILED, grove_event_wait(&failed, NULL, GROVE_POLL));
+	GT_CHECK(!ran);
+	gt_join(other);
+	GT_CHECK_IS(0, grove_event_destroy(&failed));
+	grove_failure_release(failure);
+}
+
+/* --- EV-2: send -------------------------------------------------------------------------------- */
+
+/* EV-2, CASES 1: the waiter gets what is sent. */
+GT_TEST(test_send_wakes_the_waiter)
+{
+	void *values[] = { V1, NULL, WIDE };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(values); i++) {
+		grove_event event = GROVE_EVENT_INIT;
+		grove_greenlet *waiter = parked(wait_for_value, &event);
+
+		GT_CHECK_IS(0, grove_event_send(&event, values[i]));
+		GT_CHECK_IS(values[i], gt_value_of(waiter));
+	}
+}
+
+static char written[16];
+
+static void *write_and_wait(void *event)
+{
+	void *value = NULL;
+
+	strcat(written, "w");
+	GT_CHECK_IS(0, grove_event_wait(event, &value, GROVE_NEVER));
+	strcat(written, value);
+	return NULL;
+}
+
+/* EV-2, CASES 2, the worked example of seed 001: send does not unschedule its caller. */
+GT_STRICT_TEST(test_send_does_not_suspend)
+{
+	grove_event event = GROVE_EVENT_INIT;
+
+	written[0] = '\0';
+	grove_greenlet *waiter = gt_spawn(write_and_wait, &event);
+	GT_CHECK(strcmp(written, "") == 0);
+	GT_CHECK_IS(0, grove_yield());
+	GT_CHECK(strcmp(written, "w") == 0);
+	GT_CHECK_IS(0, grove_event_send(&event, "a"));
+	GT_CHECK(strcmp(written, "w") == 0);
+	GT_CHECK_IS(0, grove_yield());
+	GT_CHECK(strcmp(written, "wa") == 0);
+	GT_CHECK(grove_ready(waiter));
+	gt_join(waiter);
+}
+
+/* EV-2: one hub runs nobody inside send, in any order of greenlets, for a crowd neither. */
+GT_TEST(test_send_runs_nobody)
+{
+	enum { MANY = 100 };
+	grove_greenlet *waiters[MANY];
+	grove_event event = GROVE_EVENT_INIT;
+
+	for (int i = 0; i < MANY; i++)
+		waiters[i] = parked(wait_for_value, &event);
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	for (int i = 0; i < MANY; i++) {
+		if (grove_hub_count() == 1)
+			GT_CHECK(!grove_ready(waiters[i]));
+	}
+	for (int i = 0; i < MANY; i++)
+		GT_CHECK_IS(V1, gt_value_of(waiters[i]));
+}
+
+/* EV-2: crowds on both sides of what a send delivers itself, and of a piece of a longer delivery. */
+GT_TEST(test_send_wakes_any_number)
+{
+	static const int counts[] = { 1, 2, 15, 16, 17, 64, 65, 256, 257, 1000 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[1000];
+		grove_event event = GROVE_EVENT_INIT;
+
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = gt_spawn(wait_for_value, &event);
+		for (int j = 0; j < counts[i]; j++)
+			gt_until_parked(waiters[j]);
+		GT_CHECK_IS(0, grove_event_send(&event, V1));
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+	}
+}
+
+/* --- EV-3: one send ---------------------------------------------------------------------------- */
+
+/* EV-3, CASES 7: the second send, of whatever kind, is refused in every build and changes nothing. */
+GT_TEST(test_second_send_is_refused)
+{
+	grove_failure *failure = grove_failure_new(-EIO, NULL);
+	void *values[] = { V1, WIDE };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(values); i++) {
+		grove_event event = GROVE_EVENT_INIT;
+		grove_greenlet *waiter = parked(wait_for_value, &event);
+
+		GT_CHECK_IS(0, grove_event_send(&event, values[i]));
+		GT_CHECK_IS(-EALREADY, grove_event_send(&event, V2));
+		GT_CHECK_IS(-EALREADY, grove_event_send(&event, NULL));
+		GT_CHECK_IS(-EALREADY, grove_event_send_failure(&event, failure));
+		check_value(values[i], &event);
+		GT_CHECK_IS(values[i], gt_value_of(waiter));
+	}
+
+	grove_event event = GROVE_EVENT_INIT;
+	GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
+	GT_CHECK_IS(-EALREADY, grove_event_send(&event, V1));
+	GT_CHECK_IS(-EALREADY, grove_event_send(&event, WIDE));
+	GT_CHECK_IS(-EALREADY, grove_event_send_failure(&event, failure));
+	GT_CHECK_IS(GROVE_FAILED, grove_event_wait(&event, NULL, GROVE_POLL));
+	GT_CHECK_IS(0, grove_event_destroy(&event));
+	grove_failure_release(failure);
+}
+
+/* --- EV-4: wait -------------------------------------------------------------------------------- */
+
+/* EV-4, CASES 5: what was sent is had at once, any number of times, whatever the deadline. */
+GT_STRICT_TEST(test_wait_on_a_sent_one_does_not_suspend)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_deadline deadlines[] = { GROVE_NEVER, GROVE_POLL, grove_in_ms(0), grove_in_ms(-1) };
+	bool ran = false;
+
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	grove_greenlet *other = gt_spawn(note_run, &ran);
+	for (size_t i = 0; i < 3 * GV_ARRAY_LEN(deadlines); i++) {
+		void *value = NULL;
+
+		GT_CHECK_IS(0, grove_event_wait(&event, &value,
+						deadlines[i % GV_ARRAY_LEN(deadlines)]));
+		GT_CHECK(value == V1);
+	}
+	GT_CHECK(!ran);
+	gt_join(other);
+}
+
+static void *send_v1_after_a_nap(void *event)
+{
+	GT_CHECK_IS(0, grove_sleep(grove_in_ms(2)));
+	GT_CHECK_IS(0, grove_event_send(event, V1));
+	return NULL;
+}
+
+/* EV-4, CASES 13: sent before the deadline. */
+GT_TEST(test_wait_ends_before_its_deadline)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_deadline deadline = gt_soon();
+	void *value = NULL;
+
+	grove_greenlet *sender = gt_spawn(send_v1_after_a_nap, &event);
+	GT_CHECK_IS(0, grove_event_wait(&event, &value, deadline));
+	GT_CHECK(value == V1);
+	GT_CHECK(grove_left_ns(deadline) > 0);
+	gt_join(sender);
+}
+
+/* EV-4, CASES 14: nobody sends.  The code differs from a NULL that was sent, and the event is as
+ * fresh as before. */
+GT_TEST(test_wait_times_out)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_deadline deadline = grove_in_ms(5);
+	void *value = V2;
+
+	GT_CHECK_IS(-ETIMEDOUT, grove_event_wait(&event, &value, deadline));
+	GT_CHECK(grove_now_ns() >= deadline.ns);
+	GT_CHECK(value == V2);
+	GT_CHECK(!grove_event_ready(&event));
+
+	grove_greenlet *waiter = parked(wait_for_value, &event);
+	GT_CHECK_IS(0, grove_event_send(&event, NULL));
+	GT_CHECK_IS(0, gt_value_of(waiter));
+	check_value(NULL, &event);
+}
+
+/* EV-4, CASES 16: a deadline that has passed lets those that can run have their turn. */
+GT_STRICT_TEST(test_passed_deadline_suspends_once)
+{
+	grove_deadline passed[] = { GROVE_DEADLINE(0), grove_in_ms(0), grove_in_ms(-1) };
+	grove_event event = GROVE_EVENT_INIT;
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(passed); i++) {
+		bool ran = false;
+		grove_greenlet *other = gt_spawn(note_run, &ran);
+
+		GT_CHECK_IS(-ETIMEDOUT, grove_event_wait(&event, NULL, passed[i]));
+		GT_CHECK(ran);
+		gt_join(other);
+	}
+	GT_CHECK_IS(0, grove_event_destroy(&event));
+}
+
+/* EV-4: a passed deadline does not keep a value out that arrives during that one turn... */
+static void *send_v1(void *event)
+{
+	return GT_VALUE(grove_event_send(event, V1));
+}
+
+GT_STRICT_TEST(test_passed_deadline_may_still_get_the_value)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_greenlet *sender = gt_spawn(send_v1, &event);
+	int rc = grove_event_wait(&event, NULL, GROVE_DEADLINE(0));
+
+	/* ... or the deadline is served first: exactly one of the two. */
+	GT_CHECK(rc == 0 || rc == -ETIMEDOUT);
+	GT_CHECK_IS(0, gt_value_of(sender));
+	check_value(V1, &event);
+}
+
+/* --- EV-5: what a waiter gets is captured by the send -------------------------------------------- */
+
+/* EV-5, CASES 17: also if the event is reset and sent again before the waiter runs. */
+GT_TEST(test_waiter_gets_what_was_sent_first)
+{
+	static const int counts[] = { 1, 16, 17, 100 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[100];
+		grove_event event = GROVE_EVENT_INIT;
+
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = parked(wait_for_value, &event);
+		GT_CHECK_IS(0, grove_event_send(&event, V1));
+		GT_CHECK_IS(0, grove_event_reset(&event));
+		GT_CHECK_IS(0, grove_event_send(&event, V2));
+		check_value(V2, &event);
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
+	}
+}
+
+static void *wait_for_failure(void *event)
+{
+	GT_CHECK_IS(GROVE_FAILED, grove_event_wait(event, NULL, gt_soon()));
+	return grove_last_failure();
+}
+
+/* EV-5: the same for failures, which the event itself no longer holds by then. */
+GT_TEST(test_waiter_keeps_a_failure_that_was_reset)
+{
+	static const int counts[] = { 1, 16, 17, 100 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[100];
+		grove_event event = GROVE_EVENT_INIT;
+		grove_failure *failure = grove_failure_new(-EIO, "first");
+
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = parked(wait_for_failure, &event);
+		GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
+		GT_CHECK_IS(0, grove_event_reset(&event));
+		GT_CHECK_IS(0, grove_event_send(&event, V2));
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS((intptr_t)failure, gt_value_of(waiters[j]));
+		check_value(V2, &event);
+		grove_failure_release(failure);
+	}
+}
+
+/* --- EV-6: deadline and send in one slice --------------------------------------------------------- */
+
+struct tie {
+	grove_event event;
+	grove_deadline deadline; /* set by the waiter */
+};
+
+static void *wait_until_tie(void *arg)
+{
+	struct tie *tie = arg;
+
+	tie->deadline = grove_in_ms(20);
+	return GT_VALUE(grove_event_wait(&tie->event, NULL, tie->deadline));
+}
+
+/* EV-6, CASES 22: the deadline came while the hub computed, then the event is sent.  Exactly one of
+ * the two ends the wait, and the event is ready whichever it is. */
+GT_TEST(test_due_deadline_and_send)
+{
+	struct tie tie = { 0 };
+	grove_greenlet *waiter = parked(wait_until_tie, &tie);
+
+	gt_compute_until(tie.deadline.ns + GT_MS);
+	GT_CHECK_IS(0, grove_event_send(&tie.event, V1));
+	intptr_t rc = gt_value_of(waiter);
+	GT_CHECK(rc == 0 || rc == -ETIMEDOUT);
+	GT_CHECK(grove_event_ready(&tie.event));
+	check_value(V1, &tie.event);
+}
+
+/* --- EV-7, EV-8, EV-9: kills ------------------------------------------------------------------- */
+
+/* EV-7, CASES 19: who is killed leaves; a later send does not see it, and the others get theirs. */
+GT_TEST(test_killed_waiter_leaves)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_greenlet *first = parked(wait_for_value, &event);
+	grove_greenlet *killed = parked(wait_for_value, &event);
+	grove_greenlet *last = parked(wait_for_value, &event);
+
+	GT_CHECK_IS(0, grove_kill(killed, NULL, gt_soon()));
+	GT_CHECK(!grove_event_ready(&event));
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	GT_CHECK_IS(GROVE_KILLED, gt_value_of(killed));
+	GT_CHECK_IS(V1, gt_value_of(first));
+	GT_CHECK_IS(V1, gt_value_of(last));
+	check_value(V1, &event);
+}
+
+static void *wait_then_yield(void *event)
+{
+	GT_CHECK_IS(0, grove_event_wait(event, NULL, gt_soon()));
+	return GT_VALUE(grove_yield());
+}
+
+/* EV-8, CASES 20, decision 3: a kill that the sender issues after a short delivery comes after it. */
+GT_TEST(test_kill_does_not_overtake_send)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_greenlet *killed = parked(wait_then_yield, &event);
+	grove_greenlet *other = parked(wait_for_value, &event);
+
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	GT_CHECK_IS(0, grove_kill(killed, NULL, GROVE_POLL));
+	intptr_t rc = gt_value_of(killed);
+	/* With several hubs it may have met its yield before the kill came. */
+	GT_CHECK(rc == GROVE_KILLED || (grove_hub_count() > 1 && rc == 0));
+	GT_CHECK_IS(V1, gt_value_of(other));
+}
+
+/* EV-8: the other way round it is the kill, and the kill alone. */
+GT_TEST(test_send_does_not_overtake_kill)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_greenlet *killed = parked(wait_for_code, &event);
+
+	GT_CHECK_IS(0, grove_kill(killed, NULL, GROVE_POLL));
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	GT_CHECK_IS(GROVE_KILLED, gt_value_of(killed));
+}
+
+/* EV-8: a wait between the send and the wake-ups returns at once. */
+GT_STRICT_TEST(test_wait_between_send_and_wake)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_greenlet *waiter = parked(wait_for_value, &event);
+	void *value = NULL;
+
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	GT_CHECK_IS(0, grove_event_wait(&event, &value, GROVE_NEVER));
+	GT_CHECK(value == V1);
+	GT_CHECK(!grove_ready(waiter));
+	GT_CHECK_IS(V1, gt_value_of(waiter));
+}
+
+struct twice {
+	grove_event event;
+	grove_deadline first;
+	int codes[2];
+};
+
+static void *wait_twice(void *arg)
+{
+	struct twice *twice = arg;
+
+	twice->codes[0] = grove_event_wait(&twice->event, NULL, twice->first);
+	twice->codes[1] = grove_event_wait(&twice->event, NULL, gt_soon());
+	return NULL;
+}
+
+/* EV-9: the deadline of a wait that a kill has ended does not end the next one on the same event. */
+GT_TEST(test_stale_deadline_is_harmless)
+{
+	struct twice twice = { .first = grove_in_ms(10) };
+	grove_greenlet *waiter = parked(wait_twice, &twice);
+
+	GT_CHECK_IS(0, grove_kill(waiter, NULL, GROVE_POLL));
+	gt_until(grove_now_ns() > twice.first.ns + 3 * GT_MS);
+	GT_CHECK(!grove_ready(waiter));
+	GT_CHECK_IS(0, grove_event_send(&twice.event, V1));
+	gt_join(waiter);
+	GT_CHECK(twice.codes[0] == GROVE_KILLED || twice.codes[0] == -ETIMEDOUT);
+	if (twice.codes[0] == GROVE_KILLED)
+		GT_CHECK_IS(0, twice.codes[1]);
+}
+
+/* --- EV-10: reset ------------------------------------------------------------------------------ */
+
+/* EV-10, CASES 8. */
+GT_TEST(test_reset_is_for_sent_events)
+{
+	grove_event event = GROVE_EVENT_INIT;
+
+	GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	GT_CHECK_IS(0, grove_event_reset(&event));
+	GT_CHECK(!grove_event_ready(&event));
+	GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
+	GT_CHECK_IS(-EAGAIN, grove_event_wait(&event, NULL, GROVE_POLL));
+
+	grove_greenlet *waiter = parked(wait_for_value, &event);
+	GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
+	GT_CHECK_IS(0, grove_event_send(&event, V2));
+	GT_CHECK_IS(V2, gt_value_of(waiter));
+	check_value(V2, &event);
+}
+
+static void release_payload(void *count)
+{
+	(*(int *)count)++;
+}
+
+/* EV-10: a failure that the event held goes with the reset. */
+GT_TEST(test_reset_releases_a_failure)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	int released = 0;
+
+	for (int i = 0; i < 3; i++) {
+		grove_failure *failure = grove_failure_new(-EIO, NULL);
+
+		GT_CHECK_IS(0, grove_failure_attach(failure, &released, release_payload));
+		GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
+		grove_failure_release(failure);
+		GT_CHECK_IS(i, released);
+		GT_CHECK_IS(0, i < 2 ? grove_event_reset(&event) : grove_event_destroy(&event));
+		GT_CHECK_IS(i + 1, released);
+	}
+}
+
+/* --- EV-12, EV-15: failures ---------------------------------------------------------------------- */
+
+/* EV-12, CASES 10: all who wait and all who come later get the same object, as often as they ask. */
+GT_TEST(test_failure_is_the_same_for_all)
+{
+	enum { MANY = 40 };
+	grove_greenlet *waiters[MANY];
+	grove_event event = GROVE_EVENT_INIT;
+	grove_failure *failure = grove_failure_new(-EPROTO, "the %s", "reason");
+
+	for (int i = 0; i < MANY; i++)
+		waiters[i] = parked(wait_for_failure, &event);
+	GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
+	for (int i = 0; i < MANY; i++)
+		GT_CHECK_IS((intptr_t)failure, gt_value_of(waiters[i]));
+	for (int i = 0; i < 3; i++) {
+		GT_CHECK_IS(GROVE_FAILED, grove_event_wait(&event, NULL, GROVE_NEVER));
+		GT_CHECK(grove_last_failure() == failure);
+		GT_CHECK_IS(-EPROTO, grove_failure_code(failure));
+		GT_CHECK(strcmp(grove_failure_message(failure), "the reason") == 0);
+	}
+	GT_CHECK_IS(0, grove_event_destroy(&event));
+	grove_failure_release(failure);
+}
+
+static void *wait_and_fail(void *event)
+{
+	GT_CHECK_IS(0, grove_event_wait(event, NULL, gt_soon()));
+	return grove_fail_code(-EIO);
+}
+
+/* EV-15, CASES 4: every other waiter fails right after it was woken; nobody else is concerned. */
+GT_TEST(test_waiters_that_fail_do_not_concern_others)
+{
+	enum { MANY = 40 };
+	grove_greenlet *waiters[MANY];
+	grove_event event = GROVE_EVENT_INIT;
+
+	for (int i = 0; i < MANY; i++)
+		waiters[i] = parked(i % 2 == 0 ? wait_and_fail : wait_for_value, &event);
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	for (int i = 0; i < MANY; i++) {
+		GT_CHECK_IS(0, grove_join(waiters[i], gt_soon()));
+		if (i % 2 == 0)
+			GT_CHECK_IS(GROVE_FAULTED, grove_greenlet_state(waiters[i]));
+		else
+			GT_CHECK(grove_value(waiters[i]) == V1);
+		grove_greenlet_release(waiters[i]);
+	}
+	GT_CHECK_IS(MANY / 2, gt_take_reports(NULL));
+}
+
+/* --- EV-13: order ------------------------------------------------------------------------------ */
+
+static int order[1000];
+static int order_count;
+
+struct place {
+	grove_event *event;
+	int number;
+};
+
+static void *wait_and_note(void *arg)
+{
+	struct place *place = arg;
+
+	GT_CHECK_IS(0, grove_event_wait(place->event, NULL, gt_soon()));
+	order[order_count++] = place->number;
+	return NULL;
+}
+
+/* EV-13, CASES 26: first come, first served, in short deliveries and in long ones. */
+GT_STRICT_TEST(test_waiters_run_in_order)
+{
+	static const int counts[] = { 5, 16, 17, 300, 1000 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		static struct place places[1000];
+		grove_greenlet *waiters[1000];
+		grove_event event = GROVE_EVENT_INIT;
+
+		order_count = 0;
+		for (int j = 0; j < counts[i]; j++) {
+			places[j] = (struct place){ &event, j };
+			waiters[j] = gt_spawn(wait_and_note, &places[j]);
+		}
+		for (int j = 0; j < counts[i]; j++)
+			gt_until_parked(waiters[j]);
+		GT_CHECK_IS(0, grove_event_send(&event, NULL));
+		for (int j = 0; j < counts[i]; j++)
+			gt_join(waiters[j]);
+		GT_CHECK_IS(counts[i], order_count);
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(j, order[j]);
+	}
+}
+
+/* EV-13: those that have given up leave the order of the others as it was. */
+GT_STRICT_TEST(test_order_survives_those_who_left)
+{
+	enum { MANY = 400 };
+	static struct place places[MANY];
+	grove_greenlet *waiters[MANY];
+	grove_event event = GROVE_EVENT_INIT;
+
+	order_count = 0;
+	for (int i = 0; i < MANY; i++) {
+		places[i] = (struct place){ &event, i };
+		waiters[i] = parked(i % 4 == 3 ? wait_and_note : wait_for_code,
+				    i % 4 == 3 ? (void *)&places[i] : (void *)&event);
+		if (i % 4 != 3)
+			GT_CHECK_IS(0, grove_kill(waiters[i], NULL, gt_soon()));
+	}
+	GT_CHECK_IS(0, grove_event_send(&event, NULL));
+	for (int i = 0; i < MANY; i++)
+		gt_join(waiters[i]);
+	GT_CHECK_IS(MANY / 4, order_count);
+	for (int i = 0; i < MANY / 4; i++)
+		GT_CHECK_IS(4 * i + 3, order[i]);
+}
+
+/* --- EV-14, EV-16: from where -------------------------------------------------------------------- */
+
+struct from_hub {
+	grove_event fresh;
+	grove_event sent;
+	grove_event *other;
+	int wait_fresh, wait_fresh_passed, poll_fresh, wait_sent, send, reset;
+	grove_event done;
+};
+
+static void use_in_hub(void *arg)
+{
+	struct from_hub *f = arg;
+
+	f->wait_fresh = grove_event_wait(&f->fresh, NULL, GROVE_NEVER);
+	f->wait_fresh_passed = grove_event_wait(&f->fresh, NULL, GROVE_DEADLINE(0));
+	f->poll_fresh = grove_event_wait(&f->fresh, NULL, GROVE_POLL);
+	f->wait_sent = grove_event_wait(&f->sent, NULL, GROVE_NEVER);
+	f->send = grove_event_send(f->other, V1);
+	f->reset = grove_event_reset(&f->sent);
+	GT_CHECK_IS(0, grove_event_send(&f->done, NULL));
+}
+
+/* EV-14, CASES 23: sending from a callback is fine, waiting there is not, unless it need not wait. */
+GT_TEST(test_use_in_a_callback)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	struct from_hub f = { .other = &event };
+	grove_timer timer = GROVE_TIMER_INIT;
+	grove_greenlet *waiter = parked(wait_for_value, &event);
+
+	GT_CHECK_IS(0, grove_event_send(&f.sent, V2));
+	GT_CHECK_IS(0, grove_timer_start(&timer, use_in_hub, &f, 0, 0, grove_in_ms(1)));
+	GT_CHECK_IS(0, grove_event_wait(&f.done, NULL, gt_soon()));
+	GT_CHECK_IS(V1, gt_value_of(waiter));
+	GT_CHECK_IS(GROVE_IN_HUB, f.wait_fresh);
+	GT_CHECK_IS(GROVE_IN_HUB, f.wait_fresh_passed);
+	GT_CHECK_IS(-EAGAIN, f.poll_fresh);
+	GT_CHECK_IS(0, f.wait_sent);
+	GT_CHECK_IS(0, f.send);
+	GT_CHECK_IS(0, f.reset);
+	GT_CHECK_IS(0, grove_event_destroy(&f.fresh));
+	gt_until(grove_timer_destroy(&timer) == 0);
+}
+
+static void *send_from_thread(void *event)
+{
+	return GT_VALUE(grove_event_send(event, V1));
+}
+
+/* EV-16, XT-5: a foreign pthread sends; greenlets wake, however many, with and without deadline. */
+GT_TEST(test_send_from_a_thread)
+{
+	static const int counts[] = { 1, 16, 17, 100 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[100];
+		grove_event event = GROVE_EVENT_INIT;
+		pthread_t thread;
+
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = parked(wait_for_value, &event);
+		gt_thread_start(&thread, send_from_thread, &event);
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
+		gt_thread_join(thread);
+	}
+}
+
+struct thread_wait {
+	grove_event event;
+	_Atomic bool begun;
+	void *value;
+	int rc, timed_out, polled;
+};
+
+static void *wait_in_thread(void *arg)
+{
+	struct thread_wait *w = arg;
+
+	w->polled = grove_event_wait(&w->event, NULL, GROVE_POLL);
+	w->timed_out = grove_event_wait(&w->event, NULL, grove_in_ms(1));
+	atomic_store(&w->begun, true);
+	w->rc = grove_event_wait(&w->event, &w->value, gt_soon());
+	return NULL;
+}
+
+/* EV-16, decision 13: a foreign pthread waits, a greenlet sends. */
+GT_TEST(test_wait_in_a_thread)
+{
+	struct thread_wait w = { 0 };
+	pthread_t thread;
+
+	gt_thread_start(&thread, wait_in_thread, &w);
+	gt_until(atomic_load(&w.begun));
+	GT_CHECK_IS(0, grove_event_send(&w.event, V1));
+	gt_thread_join(thread);
+	GT_CHECK_IS(-EAGAIN, w.polled);
+	GT_CHECK_IS(-ETIMEDOUT, w.timed_out);
+	GT_CHECK_IS(0, w.rc);
+	GT_CHECK(w.value == V1);
+	GT_CHECK_IS(0, grove_event_destroy(&w.event));
+}
+
+/* EV-16: the same between the test's pthread and hubs that run behind its back. */
+GT_THREAD_TEST(test_wait_for_greenlets_from_outside)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	void *value = NULL;
+
+	grove_greenlet *sender = gt_spawn(send_v1, &event);
+	GT_CHECK_IS(0, grove_event_wait(&event, &value, gt_soon()));
+	GT_CHECK(value == V1);
+	GT_CHECK_IS(0, gt_value_of(sender));
+}
+
+static grove_event sent_by_signal;
+
+static void send_in_handler(int signo)
+{
+	(void)signo;
+	errno = 4711;
+	if (grove_event_send(&sent_by_signal, V1) != 0 || errno != 4711 ||
+	    !grove_event_ready(&sent_by_signal))
+		abort();
+}
+
+/* EV-16: a signal handler is one more place to send from, on a hub and on a foreign pthread. */
+GT_TEST(test_send_from_a_signal_handler)
+{
+	static const int counts[] = { 1, 17, 100 };
+	struct sigaction action = { .sa_handler = send_in_handler };
+	struct sigaction before;
+
+	sigaction(SIGUSR1, &action, &before);
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[100];
+
+		memset(&sent_by_signal, 0, sizeof(sent_by_signal));
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = parked(wait_for_value, &sent_by_signal);
+		GT_CHECK_IS(0, kill(getpid(), SIGUSR1));
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
+	}
+	sigaction(SIGUSR1, &before, NULL);
+}
+
+/* --- EV-17: the end of an event -------------------------------------------------------------------- */
+
+/* EV-17, CASES 28, decision 11: not while somebody waits; nothing changes then. */
+GT_TEST(test_destroy_needs_no_waiters)
+{
+	static const int counts[] = { 1, 100 };
+
+	for (size_t i = 0; i < GV_ARRAY_LEN(counts); i++) {
+		grove_greenlet *waiters[100];
+		grove_event event = GROVE_EVENT_INIT;
+
+		for (int j = 0; j < counts[i]; j++)
+			waiters[j] = parked(wait_for_value, &event);
+		GT_CHECK_IS(-EBUSY, grove_event_destroy(&event));
+		GT_CHECK_IS(-EBUSY, grove_event_destroy(&event));
+		GT_CHECK_IS(0, grove_event_send(&event, V1));
+		for (int j = 0; j < counts[i]; j++)
+			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+	}
+}
+
+/* EV-17: those who gave up are no waiters any more, and leave nothing behind. */
+GT_TEST(test_destroy_after_all_gave_up)
+{
+	enum { MANY = 300 };
+	grove_event event = GROVE_EVENT_INIT;
+
+	for (int i = 0; i < MANY; i++) {
+		if (i % 3 == 0) {
+			GT_CHECK_IS(-ETIMEDOUT, grove_event_wait(&event, NULL, GROVE_DEADLINE(0)));
+			continue;
+		}
+		grove_greenlet *waiter = parked(wait_for_code, &event);
+		GT_CHECK_IS(0, grove_kill(waiter, NULL, gt_soon()));
+		GT_CHECK_IS(GROVE_KILLED, gt_value_of(waiter));
+	}
+	GT_CHECK_IS(0, grove_event_destroy(&event));
+}
+
+/* EV-17: a destroyed event refuses everything as long as its memory is intact. */
+GT_TEST(test_destroyed_event_is_refused)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_failure *failure = grove_failure_new(-EIO, NULL);
+
+	for (int sent = 0; sent < 2; sent++) {
+		memset(&event, 0, sizeof(event));
+		if (sent)
+			GT_CHECK_IS(0, grove_event_send(&event, V1));
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+		GT_CHECK_IS(-EINVAL, grove_event_destroy(&event));
+		GT_CHECK_IS(-EINVAL, grove_event_send(&event, V1));
+		GT_CHECK_IS(-EINVAL, grove_event_send(&event, WIDE));
+		GT_CHECK_IS(-EINVAL, grove_event_send_failure(&event, failure));
+		GT_CHECK_IS(-EINVAL, grove_event_wait(&event, NULL, GROVE_NEVER));
+		GT_CHECK_IS(-EINVAL, grove_event_wait(&event, NULL, GROVE_POLL));
+		GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
+		GT_CHECK(!grove_event_ready(&event));
+	}
+	grove_failure_release(failure);
+}
+
+/* EV-17: NULL is refused, too. */
+GT_TEST(test_null_is_refused)
+{
+	grove_event event = GROVE_EVENT_INIT;
+	grove_failure *failure = grove_failure_new(-EIO, NULL);
+
+	GT_CHECK_IS(-EINVAL, grove_event_send(NULL, V1));
+	GT_CHECK_IS(-EINVAL, grove_event_send_failure(NULL, failure));
+	GT_CHECK_IS(-EINVAL, grove_event_send_failure(&event, NULL));
+	GT_CHECK_IS(-EINVAL, grove_event_wait(NULL, NULL, GROVE_POLL));
+	GT_CHECK_IS(-EINVAL, grove_event_wait(NULL, NULL, GROVE_NEVER));
+	GT_CHECK_IS(-EINVAL, grove_event_reset(NULL));
+	GT_CHECK_IS(-EINVAL, grove_event_destroy(NULL));
+	GT_CHECK(!grove_event_ready(NULL));
+	GT_CHECK(!grove_event_ready(&event));
+	grove_failure_release(failure);
+}
+
+static void *wait_and_free(void *event)
+{
+	void *value = NULL;
+
+	GT_CHECK_IS(0, grove_event_wait(event, &value, gt_soon()));
+	GT_CHECK_IS(0, grove_event_destroy(event));
+	memset(event, 0xa5, sizeof(grove_event));
+	free(event);
+	return value;
+}
+
+/* EV-17, N-9: the waiter that was woken may end the event's life at once. */
+GT_TEST(test_woken_waiter_may_free)
+{
+	for (int i = 0; i < 100; i++) {
+		grove_event *event = calloc(1, sizeof(*event));
+		grove_greenlet *waiter = parked(wait_and_free, event);
+
+		GT_CHECK_IS(0, grove_event_send(event, i % 2 == 0 ? V1 : WIDE));
+		gt_join(waiter);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_send_makes_it_ready),
+		cmocka_unit_test(test_zero_bytes_are_fresh),
+		cmocka_unit_test(test_failure_is_no_result),
+		cmocka_unit_test(test_ready_finds_those_that_were_sent),
+		cmocka_unit_test(test_poll_never_suspends),
+		cmocka_unit_test(test_send_wakes_the_waiter),
+		cmocka_unit_test(test_send_does_not_suspend),
+		cmocka_unit_test(test_send_runs_nobody),
+		cmocka_unit_test(test_send_wakes_any_number),
+		cmocka_unit_test(test_second_send_is_refused),
+		cmocka_unit_test(test_wait_on_a_sent_one_does_not_suspend),
+		cmocka_unit_test(test_wait_ends_before_its_deadline),
+		cmocka_unit_test(test_wait_times_out),
+		cmocka_unit_test(test_passed_deadline_suspends_once),
+		cmocka_unit_test(test_passed_deadline_may_still_get_the_value),
+		cmocka_unit_test(test_waiter_gets_what_was_sent_first),
+		cmocka_unit_test(test_waiter_keeps_a_failure_that_was_reset),
+		cmocka_unit_test(test_due_deadline_and_send),
+		cmocka_unit_test(test_killed_waiter_leaves),
+		cmocka_unit_test(test_kill_does_not_overtake_send),
+		cmocka_unit_test(test_send_does_not_overtake_kill),
+		cmocka_unit_test(test_wait_between_send_and_wake),
+		cmocka_unit_test(test_stale_deadline_is_harmless),
+		cmocka_unit_test(test_reset_is_for_sent_events),
+		cmocka_unit_test(test_reset_releases_a_failure),
+		cmocka_unit_test(test_failure_is_the_same_for_all),
+		cmocka_unit_test(test_waiters_that_fail_do_not_concern_others),
+		cmocka_unit_test(test_waiters_run_in_order),
+		cmocka_unit_test(test_order_survives_those_who_left),
+		cmocka_unit_test(test_use_in_a_callback),
+		cmocka_unit_test(test_send_from_a_thread),
+		cmocka_unit_test(test_wait_in_a_thread),
+		cmocka_unit_test(test_wait_for_greenlets_from_outside),
+		cmocka_unit_test(test_send_from_a_signal_handler),
+		cmocka_unit_test(test_destroy_needs_no_waiters),
+		cmocka_unit_test(test_destroy_after_all_gave_up),
+		cmocka_unit_test(test_destroyed_event_is_refused),
+		cmocka_unit_test(test_null_is_refused),
+		cmocka_unit_test(test_woken_waiter_may_free),
+	};
+
+	return cmocka_run_group_tests_name("event", tests, NULL, NULL);
+}
