@@ -344,6 +344,8 @@ GROVE_API GROVE_MUST_CHECK int grove_get(grove_greenlet *greenlet, void **value,
  * Returns      0           it is dead; with GROVE_POLL: dead, or the kill is sent
  *              -ETIMEDOUT  the deadline came and it is still alive; the kill stays in force
  *              -EINVAL     NULL
+ *              -ENOMEM     no memory to keep the kill; nothing was sent (not for the exit, unless
+ *                          other kills are on their way)
  *              GROVE_KILLED, GROVE_INTERRUPTED, -ECANCELED
  *                          the caller was stopped while it waited for the end; the kill stays in
  *                          force

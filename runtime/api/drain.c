@@ -6,17 +6,18 @@
  * Entry   gv_drain from start.c.
  *
  *     forbid spawning -> kill walk -> join walk -> look walk: nobody? done
- *                            ^                         |
- *                            '---- somebody -----------'
+ *                                        ^             |
+ *                                        '-- somebody -'
  *
- * I1  Each greenlet is killed once, so that its clean-up is not disturbed by the next kill; those
- *     that the second round finds are new.
+ * I1  Each greenlet is killed once, so that its clean-up is not disturbed by another kill.  A bit in
+ *     its record says so; a new life of the record begins without.
  * I2  A walk keeps no lock: it goes over records that never move, and takes a reference to each
  *     greenlet that it wants to touch.
+ * I3  A spawn that looked before it was forbidden may come late: the kill walk misses its greenlet, or
+ *     the join walk does.  Whoever is met without the bit is killed there and then, and walks go on
+ *     until one finds nobody.
  *
- * [drain]  stop: store draining = 1; heavy fence; walk.
- *          spawn: begin the record (store-release); light fence; load draining.
- *     Either the spawner sees that it must not, or the walk sees the greenlet.
+ * [drain]  stop: store draining, then walk.  spawn: load draining (prim/spawn.c), relaxed: I3.
  */
 #include "api/drain.h"
 
@@ -42,6 +43,9 @@ enum {
 };
 
 #define PAUSE_NS INT64_C(1000000)
+
+/* In life_high of a record, beside the bits of its life and sched/label.h's. */
+#define KILLED_HERE 0x40u
 
 struct walk {
 	grove_deadline deadline;
@@ -81,6 +85,13 @@ static void pause_a_little(const struct walk *walk)
 		(void)gv_futex_wait(&nobody, 0, gv_clock_ns() + PAUSE_NS);
 }
 
+static void kill_marked(grove_greenlet *g)
+{
+	gv_or(&g->life_high, KILLED_HERE, relaxed); /* relaxed: for us alone */
+	/* Without memory for one more kill it has another one to come. */
+	(void)grove_kill(g, NULL, GROVE_POLL);
+}
+
 static bool kill_one(void *object, void *arg)
 {
 	struct walk *walk = arg;
@@ -88,8 +99,7 @@ static bool kill_one(void *object, void *arg)
 
 	if (g == NULL)
 		return true;
-	/* Without memory for one more kill it has another one to come. */
-	(void)grove_kill(g, NULL, GROVE_POLL);
+	kill_marked(g);
 	grove_greenlet_release(g);
 	if (++walk->seen % BREATHE_EVERY == 0)
 		(void)grove_yield();
@@ -126,6 +136,8 @@ static bool join_one(void *object, void *arg)
 
 	if (g == NULL)
 		return true;
+	if (!(gv_load(&g->life_high, relaxed) & KILLED_HERE)) /* relaxed: for us alone; I3 */
+		kill_marked(g);
 	walk->rc = join_surely(walk, g);
 	grove_greenlet_release(g);
 	return walk->rc == 0;
@@ -177,12 +189,10 @@ int gv_drain(grove_deadline deadline)
 
 	gv_store(&gv_runtime.draining, 1, seq_cst); /* [drain] */
 	gv_fence_heavy();			    /* [drain] */
+	gv_slab_each(&gv_records, kill_one, &walk);
+	if (deadline.ns == INT64_MIN)
+		return give_up(&walk);
 	do {
-		walk.rc = 0;
-		walk.seen = 0;
-		gv_slab_each(&gv_records, kill_one, &walk);
-		if (deadline.ns == INT64_MIN)
-			return give_up(&walk);
 		gv_slab_each(&gv_records, join_one, &walk);
 		if (walk.rc < 0)
 			return give_up(&walk);

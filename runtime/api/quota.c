@@ -48,7 +48,9 @@ static void look(int64_t now)
 	if (due > now || !gv_cas(&gv_loop_chore_ns, &due, now + LOOK_EVERY_NS, relaxed, relaxed))
 		return;
 
-	unsigned wanted = GV_MAX(1, GV_MIN(allowed_now(), gv_hub_total()));
+	unsigned allowed = allowed_now();
+	unsigned total = gv_hub_total();
+	unsigned wanted = GV_MAX(1u, GV_MIN(allowed, total));
 	unsigned active = gv_load(&gv_runtime.active_hubs, relaxed); /* relaxed: only we change it */
 	if (wanted == active)
 		return;

@@ -465,7 +465,7 @@ static int may_wait(void)
 
 	if (GV_LIKELY(hub != NULL))
 		return gv_in_hub_context(hub) ? GROVE_IN_HUB : 0;
-	return gv_runtime.hooks.ensure != NULL ? gv_runtime.hooks.ensure() : -ESHUTDOWN;
+	return gv_runtime.hooks.ensure();
 }
 
 /* The only waiter has ended its wait itself: its node is dead, and nobody else has one. */

@@ -93,6 +93,13 @@ static void lose(struct gv_fd *record, int fd)
 		gv_leave(hub);
 }
 
+/* Who still waits is a foreign pthread, and will be told why not any longer. */
+static void not_watched(struct gv_fd *record, int fd)
+{
+	(void)fd;
+	(void)clear_watched(record);
+}
+
 void gv_fd_end(void)
 {
 	gv_lock_acquire(&lock);
@@ -100,7 +107,7 @@ void gv_fd_end(void)
 		gv_poller_close(&poller);
 	opened = false;
 	gv_lock_release(&lock);
-	gv_fd_each(lose);
+	gv_fd_each(not_watched);
 }
 
 void gv_fd_fork_child(void)

@@ -84,7 +84,7 @@ GV_INLINE struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_gr
 		return NULL;
 
 	/* relaxed: taken.  A waiter of this hub is saved: we are running. */
-	if (hub != NULL && chain->hub == hub->id && !hub->strict && hub->tick_left > 1 &&
+	if (hub != NULL && chain->hub == hub->id && !hub->strict && gv_may_hand_over(hub) &&
 	    gv_load(&chain->next, relaxed) == NULL && gv_load(&chain->kind, relaxed) == GV_NODE_WAITER &&
 	    !gv_in_hub_context(hub)) {
 		struct grove_greenlet *waiter = chain->waiter;
@@ -266,7 +266,7 @@ static GV_NOINLINE void walk_deeper(struct gv_hub *hub)
 {
 	hub->fair = NULL;
 	if (hub->fair_ticks < GV_FAIR_TICKS_MAX)
-		hub->fair_ticks = (int16_t)(2 * hub->fair_ticks);
+		hub->fair_ticks = (int16_t)GV_MIN(2 * hub->fair_ticks, GV_FAIR_TICKS_MAX);
 }
 
 /*
@@ -344,7 +344,7 @@ GV_CONTEXT_CALLER int grove_join(grove_greenlet *g, grove_deadline deadline)
 		hub = gv_enter();
 		if (hub != NULL) {
 			int rc;
-			bool over = !gv_in_hub_context(hub) && !hub->strict && hub->tick_left > 1 &&
+			bool over = !gv_in_hub_context(hub) && !hub->strict && gv_may_hand_over(hub) &&
 				    join_in_place(&hub, g, deadline, &rc);
 			gv_leave(hub);
 			if (over)

@@ -90,9 +90,9 @@ void grove_greenlet_release(grove_greenlet *g)
 
 int grove_set_name(grove_greenlet *g, const char *name)
 {
-	if (g == NULL || name == NULL)
+	if (g == NULL)
 		return -EINVAL;
-	return gv_label_set_name(g, name);
+	return gv_label_set_name(g, name != NULL ? name : "");
 }
 
 size_t grove_name(grove_greenlet *g, char *text, size_t room)

@@ -5,12 +5,14 @@
  * Layer   prim.  Below: wait/park.h.
  * Entry   grove_yield, grove_sleep, grove_pin.
  */
+#include "base/check.h"
 #include "plat/clock.h"
 #include "sched/failure.h"
 #include "sched/idle.h"
 #include "sched/ready.h"
 #include "sched/switch.h"
 #include "wait/park.h"
+#include "wait/waitset.h"
 
 #include "grove/greenlet.h"
 
@@ -64,8 +66,6 @@ GV_CONTEXT_CALLER int grove_yield(void)
 
 GV_CONTEXT_CALLER int grove_sleep(grove_deadline deadline)
 {
-	static _Atomic uint64_t nowhere; /* for foreign pthreads: nobody delivers here */
-
 	if (deadline.ns == INT64_MIN)
 		return 0;
 	if (deadline.ns != INT64_MAX && deadline.ns <= gv_clock_ns())
@@ -73,7 +73,11 @@ GV_CONTEXT_CALLER int grove_sleep(grove_deadline deadline)
 
 	struct gv_hub *hub = gv_enter();
 	if (hub == NULL) {
+		_Atomic uint64_t nowhere = 0; /* nobody delivers here, or takes the node away */
 		int rc = gv_wait_on(&nowhere, 0, 0, deadline, NULL);
+		struct gv_node *chain = gv_chain_of(gv_load(&nowhere, relaxed)); /* relaxed: own */
+		bool alone = gv_waitset_discard(NULL, &chain);
+		GV_CHECK(alone, "a sleeping pthread left %p", (void *)chain);
 		return rc == -ETIMEDOUT ? 0 : rc;
 	}
 	if (gv_in_hub_context(hub)) {

@@ -16,6 +16,7 @@
  *     there is no timer and none for it.
  *
  * [start]  CAS acq_rel of done that clears HELD; pairs with the kill's CAS that sets TAKEN (kill.c).
+ *          After arming: RMW acq_rel of done.  Either it sees TAKEN, or the kill sees the timer.
  */
 #include "prim/spawn.h"
 
@@ -42,6 +43,17 @@ struct gv_extra *gv_extra_new(size_t copy_bytes)
 	if (copy_bytes > SIZE_MAX - sizeof(struct gv_extra))
 		return NULL;
 	return calloc(1, sizeof(struct gv_extra) + copy_bytes);
+}
+
+/* The program's hook, outside the runtime.  Entered again afterwards. */
+static inline struct gv_hub *tell_of_start(struct gv_hub *hub, struct grove_greenlet *g)
+{
+	if (GV_LIKELY(gv_runtime.options.on_spawn == NULL))
+		return hub;
+	if (hub != NULL)
+		gv_leave(hub);
+	gv_runtime.options.on_spawn(g, gv_runtime.options.hook_arg);
+	return gv_enter();
 }
 
 int gv_spawn(grove_greenlet **out, grove_fn *fn, void *arg, struct gv_extra *extra, uint64_t flags,
@@ -87,14 +99,10 @@ int gv_spawn(grove_greenlet **out, grove_fn *fn, void *arg, struct gv_extra *ext
 	gv_record_begin(g, fn, arg, extra, flags, (uint16_t)home);
 	if (out != NULL)
 		*out = g;
-	if (GV_UNLIKELY(gv_runtime.options.on_spawn != NULL)) {
-		if (hub != NULL)
-			gv_leave(hub);
-		gv_runtime.options.on_spawn(g, gv_runtime.options.hook_arg);
-		hub = gv_enter();
-	}
-	if (GV_LIKELY(!(flags & GV_DONE_HELD)))
+	if (GV_LIKELY(!(flags & GV_DONE_HELD))) {
+		hub = tell_of_start(hub, g);
 		gv_ready_start(hub, g);
+	}
 leave:
 	if (GV_LIKELY(hub != NULL))
 		gv_leave(hub);
@@ -222,12 +230,18 @@ int grove_greenlet_start(grove_greenlet *g, grove_deadline when)
 			goto leave;
 	} while (!gv_cas(&g->done, &done, (done | GV_DONE_LINKED) + reference, acq_rel, relaxed)); /* [start] */
 	rc = 0;
+	hub = tell_of_start(hub, g);
 	if (!later) {
 		start_now(hub, g);
 	} else if (when.ns != INT64_MAX) {
 		extra->timer.cookie[0] = (uintptr_t)g + TAG_START;
 		extra->timer.cookie[1] = gv_record_id(g);
 		arm(hub, &extra->timer, when.ns);
+		/* Who took it before it was armed had nothing to cancel.  HELD: it never runs, so that
+		 * the extra stays as long as the caller's handle. */
+		done = gv_or(&g->done, 0, acq_rel); /* [start] */
+		if ((done & GV_DONE_HELD) && (done & GV_DONE_TAKEN))
+			gv_spawn_timer_cancel(hub, g, extra);
 	}
 leave:
 	if (hub != NULL)
@@ -330,13 +344,13 @@ int grove_spawn_with(grove_greenlet **out, grove_fn *fn, void *arg, const grove_
 	}
 	if (a.name != NULL)
 		rc = gv_label_set_name(g, a.name);
+	if (rc == 0 && held && !unstarted)
+		rc = grove_greenlet_start(g, later ? a.when : GROVE_POLL);
 	if (rc < 0) {
 		extra->release_arg = NULL; /* a spawn that fails releases nothing */
 		grove_greenlet_release(g);
 		return rc;
 	}
-	if (held && !unstarted)
-		rc = grove_greenlet_start(g, later ? a.when : GROVE_POLL);
 	if (out != NULL)
 		*out = g;
 	else if (g != NULL)

@@ -323,11 +323,10 @@ void gv_timer_run_node(struct gv_hub *hub, struct gv_node *node)
 
 static void drop(struct gv_timer *t)
 {
-	/* In the child of a fork there is nobody who would release it. */
-	bool child = gv_load(&gv_runtime.stopping, relaxed) == 0; /* relaxed: no hub runs */
-
-	if (!child)
-		gv_lock_acquire(&t->lock);
+	/* In the child of a fork, whoever held the lock is not there to release it. */
+	if (gv_load(&gv_runtime.stopping, relaxed) == 0) /* relaxed: no hub runs */
+		gv_init(&t->lock.word, 0);
+	gv_lock_acquire(&t->lock);
 	t->state = IDLE;
 	t->node = NULL;
 	gv_lock_release(&t->lock);

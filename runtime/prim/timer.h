@@ -22,8 +22,8 @@ void gv_timer_due(struct gv_hub *hub, const uint64_t cookie[2]);
 void gv_timer_run_node(struct gv_hub *hub, struct gv_node *node);
 
 /*
- * No hub runs: the runtime has stopped, or this is the child of a fork.  Timers that were left armed
- * are idle again, and their callbacks have not run.
+ * No hub runs: the runtime has stopped, or this is the child of a fork.  Timers that were left
+ * armed are idle again, and their callbacks have not run.
  */
 void gv_timer_end_all(void);
 

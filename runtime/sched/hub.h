@@ -3,6 +3,8 @@
  * hub.h - a hub: one pthread, its queues, and who may touch which of its fields.
  *
  * Layer   sched.
+ *
+ * [hubs]  runtime.c: store-release hub_count after the hubs are made.  gv_hub_total: load-acquire.
  */
 #ifndef GV_HUB_H
 #define GV_HUB_H
@@ -86,6 +88,7 @@ struct gv_hub {
 	int16_t fair_ticks;	     /* how many that is */
 	struct grove_greenlet *fair; /* who was run that way last; compared only */
 	bool turn; /* whose turn: FIFO or deque */
+	bool pinned_turn; /* or the pinned ones', before those two */
 	bool save_fpu;
 	bool carries; /* exceptions or save_fpu: there is more to a switch than registers */
 	bool owes; /* somebody in `owed`, or a notify */

@@ -67,7 +67,8 @@ struct gv_idle gv_idle;
 
 void gv_idle_setup(unsigned hubs)
 {
-	gv_store(&gv_idle.asleep, 0, relaxed); /* relaxed: no hub runs yet */
+	/* relaxed: no hub runs yet, for all of these */
+	gv_store(&gv_idle.asleep, 0, relaxed);
 	gv_store(&gv_idle.searching, 0, relaxed);
 	gv_store(&gv_idle.running, hubs, relaxed);
 	gv_store(&gv_idle.sentinel, 0, relaxed);
@@ -173,6 +174,12 @@ static bool own_work(struct gv_hub *hub)
 	       gv_wheel_next_ns(&hub->wheel) <= gv_clock_ns();
 }
 
+/* What was moved here by a theft, fresh greenlets too, or by a poll. */
+static bool own_items(struct gv_hub *hub)
+{
+	return gv_fifo_size(&hub->fifo) + gv_deque_size(&hub->deque) != 0;
+}
+
 /* Every other hub once, beginning at a random one.  With `take`, take; else only look. */
 static bool search(struct gv_hub *hub, bool take)
 {
@@ -260,7 +267,7 @@ static bool watch(struct gv_hub *hub, bool *moved)
 		}
 		other->picks_seen = picks;
 	}
-	return found || gv_fifo_size(&hub->fifo) + gv_deque_size(&hub->deque) != 0;
+	return found || own_items(hub);
 }
 
 /* The role passes on: somebody has to watch while this hub works. */
@@ -371,7 +378,7 @@ static bool sleep_announced(struct gv_hub *hub, bool counted)
 		if (sentinel)
 			work = watch(hub, &moved);
 		/* What a poll or the sentinel moved here is in the own queues. */
-		work = work || own_work(hub) || gv_fifo_size(&hub->fifo) != 0;
+		work = work || own_work(hub) || own_items(hub);
 	}
 
 	/* Back, woken or of our own accord (I4: then nobody owes us a wake-up). */
@@ -417,7 +424,7 @@ void gv_idle_wait(struct gv_hub *hub)
 		if (!counted)
 			return;
 		/* Woken as a searcher: look around at once. */
-		if (own_work(hub) || gv_fifo_size(&hub->fifo) != 0 || search(hub, true)) {
+		if (own_work(hub) || own_items(hub) || search(hub, true)) {
 			found_work();
 			return;
 		}

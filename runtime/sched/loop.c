@@ -67,6 +67,8 @@ static void poll_now(struct gv_hub *hub, int64_t now)
 static void tick(struct gv_hub *hub)
 {
 	hub->tick_left = GV_TICK_PICKS;
+	/* The next picks: a pinned one, one of the FIFO (gv_may_hand_over). */
+	hub->pinned_turn = hub->turn = false;
 	gv_count(&hub->stats.ticks);
 	gv_reclaim_quiescent();
 	gv_slab_cache_tick(&hub->records);

@@ -131,7 +131,8 @@ struct grove_greenlet *gv_pick_slow(struct gv_hub *hub, gv_item item)
 
 		if (item != 0) {
 			g = accept_item(hub, item);
-		} else if (GV_UNLIKELY(hub->pinned_oldest != NULL) && (hub->tick_left & 2)) {
+		} else if (GV_UNLIKELY(hub->pinned_oldest != NULL) &&
+			   (hub->pinned_turn = !hub->pinned_turn)) {
 			g = pick_pinned(hub);
 		} else {
 			hub->turn = !hub->turn;
@@ -155,9 +156,15 @@ struct grove_greenlet *gv_pick_slow(struct gv_hub *hub, gv_item item)
 
 struct grove_greenlet *gv_pick_oldest(struct gv_hub *hub)
 {
-	gv_item item = gv_deque_take_oldest(&hub->deque);
+	struct grove_greenlet *g = NULL;
 
-	if (item == 0)
-		return NULL;
-	return accept_item(hub, item);
+	/* Tombstones are nobody; few enough at a time not to matter. */
+	for (int i = 0; i < 16 && g == NULL; i++) {
+		gv_item item = gv_deque_take_oldest(&hub->deque);
+
+		if (item == 0)
+			return NULL;
+		g = accept_item(hub, item);
+	}
+	return g;
 }

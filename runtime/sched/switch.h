@@ -25,6 +25,20 @@ struct grove_greenlet *gv_pick_oldest(struct gv_hub *hub);
 /* What gv_pick does when there is more than a FIFO of greenlets; `item` was taken already, or 0. */
 struct grove_greenlet *gv_pick_slow(struct gv_hub *hub, gv_item item);
 
+/*
+ * Whether the caller may go on with a greenlet of its own choice, past the queues.  Not at the end
+ * of a round; and the first picks of a round are the queues' if somebody waits there, one for the
+ * pinned ones and one for the FIFO: else two that hand over to each other would starve them.
+ */
+static inline bool gv_may_hand_over(struct gv_hub *hub)
+{
+	uint32_t left = hub->tick_left;
+
+	if (GV_LIKELY(left - 2 < GV_TICK_PICKS - 3))
+		return true;
+	return left > 1 && hub->pinned_oldest == NULL && gv_fifo_size(&hub->fifo) == 0;
+}
+
 /* The line of the record some places behind, and the context of a nearer one (bench_fanout). */
 static inline void gv_pick_prefetch(struct gv_hub *hub)
 {

@@ -75,6 +75,7 @@ struct trial {
 	grove_event event;
 	grove_event never; /* not sent: only a kill ends its waits */
 	grove_greenlet *waiter;
+	_Atomic bool ready; /* it has left the gate, where it would meet the kill */
 	bool timed;
 	int code;
 	void *value;
@@ -102,9 +103,11 @@ static void try_causes(unsigned party, void *arg)
 	struct trial *trial = arg;
 
 	if (party == 0) {
+		atomic_store(&trial->ready, true);
 		wait_for_cause(trial);
 		return;
 	}
+	gt_until(atomic_load(&trial->ready));
 	gt_spin(300);
 	if (party == 1)
 		GT_CHECK_IS(0, grove_kill(trial->waiter, NULL, GROVE_POLL));
@@ -130,6 +133,7 @@ static void count_causes(void *arg)
 		trial->counts[2]++;
 	}
 	trial->value = NULL;
+	atomic_store(&trial->ready, false);
 	GT_CHECK(grove_event_ready(&trial->event));
 	GT_CHECK_IS(0, grove_event_destroy(&trial->event));
 	memset(&trial->event, 0, sizeof(trial->event));
@@ -151,7 +155,7 @@ static void run_trial(bool timed, unsigned threads, int rounds)
 		3, threads, rounds, introduce, try_causes, count_causes, &trial,
 	};
 
-	gt_race(&race);
+	rounds = gt_race(&race);
 	GT_CHECK_IS(rounds, trial.counts[0] + trial.counts[1] + trial.counts[2]);
 	GT_CHECK_IS(0, grove_event_destroy(&trial.never));
 }

@@ -53,14 +53,14 @@ static int socket_pairs[SOCKETS][2];
 static void *wait_for_event(void *arg)
 {
 	gv_add(&waiting, 1, seq_cst); /* counted */
-	(void)grove_event_wait(&never, NULL, GROVE_NEVER);
+	GT_CHECK_IS(0, grove_event_wait(&never, NULL, GROVE_NEVER));
 	return arg;
 }
 
 static void *wait_for_an_hour(void *arg)
 {
 	gv_add(&waiting, 1, seq_cst); /* counted */
-	(void)grove_event_wait(&far, NULL, grove_in_s(3600));
+	GT_CHECK_IS(0, grove_event_wait(&far, NULL, grove_in_s(3600)));
 	return arg;
 }
 
@@ -70,7 +70,7 @@ static void *wait_for_bytes(void *arg)
 	int *pair = arg;
 
 	gv_add(&waiting, 1, seq_cst); /* counted */
-	(void)grove_read(pair[0], &byte, 1, GROVE_NEVER);
+	GT_CHECK_IS(1, grove_read(pair[0], &byte, 1, GROVE_NEVER));
 	return arg;
 }
 
@@ -95,7 +95,7 @@ static void settle(enum way way)
 static void *wait_in_main(void *arg)
 {
 	settle((enum way)(intptr_t)arg);
-	(void)grove_event_wait(&never, NULL, GROVE_NEVER);
+	GT_CHECK_IS(0, grove_event_wait(&never, NULL, GROVE_NEVER));
 	return arg;
 }
 
@@ -110,9 +110,9 @@ _Noreturn static void be_idle(enum way way)
 	if (way == BEHIND) {
 		GT_CHECK_IS(0, grove_start(&options));
 		settle(way);
-		(void)grove_event_wait(&never, NULL, GROVE_NEVER);
+		GT_CHECK_IS(0, grove_event_wait(&never, NULL, GROVE_NEVER));
 	} else {
-		(void)grove_run(wait_in_main, (void *)(intptr_t)way, NULL, &options);
+		GT_CHECK_IS(0, grove_run(wait_in_main, (void *)(intptr_t)way, NULL, &options));
 	}
 	gt_die(__FILE__, __LINE__, "somebody woke %s", names[way]);
 }

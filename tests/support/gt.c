@@ -312,6 +312,14 @@ void gt_join(grove_greenlet *greenlet)
 	grove_greenlet_release(greenlet);
 }
 
+bool gt_gone(uint64_t id)
+{
+	grove_greenlet *found = grove_lookup(id);
+
+	grove_greenlet_release(found);
+	return found == NULL;
+}
+
 void gt_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
 	GT_CHECK_IS(0, pthread_create(thread, NULL, fn, arg));
@@ -359,36 +367,44 @@ struct party {
 	const struct gt_race *race;
 	struct gt_gate *gate;
 	unsigned number;
+	int *rounds; /* done; party 0 writes it between two gates */
+	bool *over;  /* the same */
 };
 
 static void *take_part(void *arg)
 {
 	const struct party *party = arg;
 	const struct gt_race *race = party->race;
+	int64_t end = grove_now_ns() + 500 * GT_MS;
 
 	if (race->begin != NULL)
 		race->begin(party->number, race->arg);
-	for (int i = 0; i < race->rounds; i++) {
+	for (;;) {
 		gt_gate_wait(party->gate);
+		if (*party->over)
+			return NULL;
 		race->act(party->number, race->arg);
 		gt_gate_wait(party->gate);
-		if (party->number == 0)
-			race->between(race->arg);
+		if (party->number != 0)
+			continue;
+		race->between(race->arg);
+		*party->over = ++*party->rounds == race->rounds || grove_now_ns() > end;
 	}
-	return NULL;
 }
 
-void gt_race(const struct gt_race *race)
+int gt_race(const struct gt_race *race)
 {
 	struct gt_gate gate = { .parties = race->parties };
 	struct party parties[GT_PARTIES_MAX];
 	grove_greenlet *greenlets[GT_PARTIES_MAX];
 	pthread_t threads[GT_PARTIES_MAX];
 	unsigned first_thread = race->parties - race->threads;
+	int rounds = 0;
+	bool over = false;
 
 	GT_CHECK(race->parties <= GT_PARTIES_MAX);
 	for (unsigned i = 0; i < race->parties; i++) {
-		parties[i] = (struct party){ race, &gate, i };
+		parties[i] = (struct party){ race, &gate, i, &rounds, &over };
 		if (i < first_thread)
 			greenlets[i] = gt_spawn(take_part, &parties[i]);
 		else
@@ -400,4 +416,5 @@ void gt_race(const struct gt_race *race)
 		else
 			gt_thread_join(threads[i]);
 	}
+	return rounds;
 }

@@ -135,6 +135,9 @@ intptr_t gt_value_of(grove_greenlet *greenlet);
 /* It ends, in whatever way; its handle is released. */
 void gt_join(grove_greenlet *greenlet);
 
+/* Nothing is left of the greenlet with this id. */
+bool gt_gone(uint64_t id);
+
 /* Does not hold up the hub. */
 void gt_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg);
 void gt_thread_join(pthread_t thread);
@@ -158,7 +161,8 @@ void gt_gate_wait(struct gt_gate *gate);
 
 /*
  * Several parties do something at the same moment, round after round.  Between two rounds, and after
- * the last one, party 0 looks at the outcome and prepares the next while the others wait.
+ * the last one, party 0 looks at the outcome and prepares the next while the others wait.  On a busy
+ * machine a round may take a scheduler's slice, so after half a second no new one begins.
  */
 struct gt_race {
 	unsigned parties;
@@ -172,6 +176,7 @@ struct gt_race {
 
 enum { GT_PARTIES_MAX = 16 };
 
-void gt_race(const struct gt_race *race);
+/* Returns how many rounds there were. */
+int gt_race(const struct gt_race *race);
 
 #endif

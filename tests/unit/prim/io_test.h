@@ -100,7 +100,10 @@ static inline struct reading reading_of(int fd)
 	return (struct reading){ .fd = fd, .deadline = GROVE_NEVER };
 }
 
-/* Write until nothing more goes in; returns how much did. */
+/*
+ * Write until nothing more goes in; returns how much did.  On TCP more may go in later: the kernel
+ * moves it on, and makes the buffers larger, in its own time.
+ */
 static inline size_t fill(int fd)
 {
 	static const char block[65536];
@@ -111,6 +114,14 @@ static inline size_t fill(int fd)
 		total += (size_t)n;
 	CHECK_IS(-EAGAIN, n);
 	return total;
+}
+
+/* More than any socket takes. */
+static inline void *write_too_much(void *fd)
+{
+	static const char block[64 << 20];
+
+	return CODE(grove_write_full(*(int *)fd, block, sizeof(block), NULL, GROVE_NEVER));
 }
 
 #endif

@@ -142,8 +142,8 @@ static void *clear_and_wait_again(void *arg)
 	return NULL;
 }
 
-/* FL-3: the first of a round clears the flag; the others are woken all the same, and the first one's
- * next wait blocks. */
+/* FL-3: the first of a round clears the flag; the others are woken all the same, and its own next
+ * wait blocks. */
 static void *body_of_clear_in_round(void *arg)
 {
 	struct round r = { .count = 0 };

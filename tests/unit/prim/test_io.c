@@ -156,29 +156,32 @@ static void *body_of_deadlines(void *arg)
 		pair_of_tcp(fds);
 	else
 		pair_of_sockets(fds);
-	fill(fds[0]);
+	bool local = arg == NULL;
+	if (local)
+		fill(fds[0]);
 	for (int i = 0; i < 4; i++) {
 		int64_t deadline = grove_now_ns() + i * 1000000;
 		grove_deadline at = grove_at_ns(deadline);
 
 		CHECK_IS(-ETIMEDOUT, grove_read(fds[0], &byte, 1, at));
 		CHECK_IS(-ETIMEDOUT, grove_recv(fds[0], &byte, 1, 0, at));
-		CHECK_IS(-ETIMEDOUT, grove_write(fds[0], &byte, 1, at));
-		CHECK_IS(-ETIMEDOUT, grove_send(fds[0], &byte, 1, 0, at));
 		CHECK_IS(-ETIMEDOUT, grove_accept(listener, NULL, NULL, at));
 		CHECK_IS(-ETIMEDOUT, grove_fd_wait(fds[0], GROVE_READ, at));
-		CHECK_IS(-ETIMEDOUT, grove_fd_wait(fds[0], GROVE_WRITE, at));
-		CHECK_IS(-ETIMEDOUT, grove_fd_wait(fds[0], GROVE_READ | GROVE_WRITE, at));
 		CHECK_IS(-ETIMEDOUT, grove_read_full(fds[0], &byte, 1, NULL, at));
+		if (local) {
+			CHECK_IS(-ETIMEDOUT, grove_write(fds[0], &byte, 1, at));
+			CHECK_IS(-ETIMEDOUT, grove_send(fds[0], &byte, 1, 0, at));
+			CHECK_IS(-ETIMEDOUT, grove_fd_wait(fds[0], GROVE_WRITE, at));
+			CHECK_IS(-ETIMEDOUT, grove_fd_wait(fds[0], GROVE_READ | GROVE_WRITE, at));
+		}
 		CHECK(grove_now_ns() >= deadline);
 	}
 	CHECK_IS(-EAGAIN, grove_read(fds[0], &byte, 1, GROVE_POLL));
-	CHECK_IS(-EAGAIN, grove_write(fds[0], &byte, 1, GROVE_POLL));
 	CHECK_IS(-EAGAIN, grove_accept(listener, NULL, NULL, GROVE_POLL));
 
 	/* What can be done is done, whatever the deadline. */
 	CHECK_IS(1, grove_write(fds[1], "d", 1, GROVE_DEADLINE(0)));
-	if (arg != NULL) /* loopback delivers at once, but not before the call returns */
+	if (!local) /* loopback delivers at once, but not before the call returns */
 		CHECK_IS(GROVE_READ, grove_fd_wait(fds[0], GROVE_READ, GROVE_NEVER));
 	CHECK_IS(1, grove_read(fds[0], &byte, 1, GROVE_DEADLINE(0)));
 	close_both(fds);
@@ -486,10 +489,7 @@ static void *body_of_shutdown(void *arg)
 		CHECK_IS(0, grove_shutdown(fds[0], SHUT_RD));
 		CHECK_IS(0, value_of(reader));
 
-		fill(fds[0]);
-		static char block[1000];
-		struct transfer t = { .fd = fds[0], .bytes = block, .size = sizeof(block) };
-		grove_greenlet *writer = spawn(write_all, &t);
+		grove_greenlet *writer = spawn(write_too_much, &fds[0]);
 		until_waited_for(fds[0], GV_FD_WRITE);
 		CHECK_IS(0, grove_shutdown(fds[0], SHUT_WR));
 		CHECK_IS(-EPIPE, value_of(writer));
@@ -620,14 +620,18 @@ static void *body_of_short_reads(void *arg)
 	CHECK_IS(3, send(fds[0], "abc", 3, 0));
 	CHECK_IS(1, grove_send(fds[0], "!", 1, MSG_OOB, GROVE_NEVER));
 	CHECK_IS(3, send(fds[0], "def", 3, 0));
-	for (total = 0; total < 6;) {
+	total = 0;
+	while (total < 3) {
 		ssize_t n = grove_read(fds[1], buffer, sizeof(buffer), GROVE_NEVER);
 		CHECK(n > 0);
 		total += (size_t)n;
 	}
-	CHECK_IS(6, total);
+	CHECK_IS(3, total);
 	CHECK_IS(1, grove_recv(fds[1], buffer, 1, MSG_OOB, GROVE_NEVER));
 	CHECK_IS('!', buffer[0]);
+	CHECK_IS(0, grove_read_full(fds[1], buffer, 3, NULL, GROVE_NEVER));
+	CHECK_IS(0, memcmp(buffer, "def", 3));
+	CHECK_IS(-EINVAL, grove_recv(fds[1], buffer, 1, MSG_OOB, GROVE_NEVER));
 	close_both(fds);
 
 	/* A look takes nothing. */
@@ -664,8 +668,14 @@ static void *body_of_datagrams(void *arg)
 	while (grove_send(fds[0], "x", 1, 0, GROVE_POLL) == 1)
 		continue;
 	CHECK_IS(-ETIMEDOUT, grove_send(fds[0], "x", 1, 0, grove_in_ms(1)));
-	CHECK_IS(1, grove_recv(fds[1], buffer, sizeof(buffer), 0, GROVE_NEVER));
-	CHECK_IS(1, grove_send(fds[0], "x", 1, 0, GROVE_NEVER));
+	struct transfer t = { .fd = fds[0], .bytes = buffer, .size = 1 };
+	grove_greenlet *sender = spawn(write_all, &t);
+	until_waited_for(fds[0], GV_FD_WRITE);
+	while (!grove_ready(sender)) {
+		CHECK_IS(1, grove_recv(fds[1], buffer, sizeof(buffer), 0, GROVE_NEVER));
+		(void)grove_yield();
+	}
+	CHECK_IS(0, value_of(sender));
 	close_both(fds);
 	return arg;
 }
@@ -758,10 +768,7 @@ static void *body_of_both(void *arg)
 	int fds[2];
 
 	for (int i = 0; i < 20; i++) {
-		if (i % 2)
-			pair_of_tcp(fds);
-		else
-			pair_of_sockets(fds);
+		pair_of_sockets(fds);
 		fill(fds[0]);
 		struct readiness r = { fds[0], GROVE_READ | GROVE_WRITE };
 		grove_greenlet *g = spawn(wait_ready, &r);
@@ -782,7 +789,7 @@ static void *body_of_both(void *arg)
 		fill(fds[0]);
 		g = spawn(wait_ready, &r);
 		until_waited_for(fds[0], GV_FD_READ);
-		if (i % 4 < 2) {
+		if (i % 2) {
 			/* A hang-up counts as both. */
 			CHECK_IS(0, grove_close(fds[1]));
 			CHECK_IS(GROVE_READ | GROVE_WRITE, value_of(g));
@@ -1022,7 +1029,6 @@ static void *body_of_blocking_listener(void *arg)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CHECK_IS(0, grove_connect(fd, (struct sockaddr *)&address, length, GROVE_NEVER));
 	CHECK_IS(0, fcntl(fd, F_GETFL) & O_NONBLOCK);
-	CHECK_IS(-EISCONN, grove_connect(fd, (struct sockaddr *)&address, length, GROVE_NEVER));
 	CHECK_IS(0, grove_close(fd));
 	CHECK_IS(0, grove_close(listener));
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

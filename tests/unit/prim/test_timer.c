@@ -4,6 +4,10 @@
  */
 #include "prim_test.h"
 
+#include <limits.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "plat/relax.h"
 #include "prim/timer.h"
 
@@ -646,41 +650,94 @@ static void test_stop_disarms(void **state)
 	}
 }
 
+/* In the child: what the parent had armed is idle, and can be used anew. */
+static int use_in_child(struct seen *s)
+{
+	if (grove_fork_child() != 0)
+		return 1;
+	for (int i = 0; i < 2; i++) {
+		if (grove_timer_cancel(&s[i].timer) != 0)
+			return 2;
+		if (grove_timer_start(&s[i].timer, note, &s[i], 0, 0, grove_in_ms(1)) != 0)
+			return 3;
+	}
+	/* This one had run in the parent, on a hub that is not there any more. */
+	if (grove_timer_cancel(&s[2].timer) != -EALREADY)
+		return 4;
+	if (grove_timer_start(&s[2].timer, note, &s[2], 0, 0, GROVE_POLL) != 0)
+		return 5;
+	until_runs(&s[0], 1);
+	until_runs(&s[1], 1);
+	until_runs(&s[2], 2);
+	return grove_stop(gt_soon()) == 0 ? 0 : 6;
+}
+
+static void test_child_of_a_fork(void **state)
+{
+	(void)state;
+	struct seen s[3] = { { .rc = 0 } };
+	int status = 0;
+
+	if (GV_TSAN)
+		skip(); /* no threads in the child of a process that had some */
+	assert_int_equal(grove_timer_start(&s[0].timer, note, &s[0], 0, 0, grove_in_s(3600)), 0);
+	assert_int_equal(grove_timer_start(&s[1].timer, note, &s[1], 1, 0, GROVE_NEVER), 0);
+	assert_int_equal(grove_timer_start(&s[2].timer, note, &s[2], 0, 0, GROVE_POLL), 0);
+	until_runs(&s[2], 1);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(use_in_child(s));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(grove_timer_cancel(&s[0].timer), 0);
+	assert_int_equal(grove_timer_cancel(&s[1].timer), 0);
+	stop();
+	until_idle(&s[2].timer);
+}
+
 /* ---- races ---- */
 
 struct race {
 	struct seen s;
-	_Atomic int go;	  /* the round that the canceller shall cancel */
+	_Atomic int go;	  /* the round that the canceller shall cancel, or OVER */
 	_Atomic int done; /* the last round that it has cancelled */
-	int rounds;
 	int code;
 };
+
+enum { OVER = INT_MAX, ROUNDS = GT_SCALED(5000) };
+
+/* Rounds take long where more programs than this one want the processors. */
+#define ENOUGH_NS (2000 * GT_MS)
 
 static void *cancel_in_race(void *arg)
 {
 	struct race *r = arg;
 
-	for (int i = 1; i <= r->rounds; i++) {
-		while (gv_load(&r->go, acquire) < i) /* acquire: the timer is started */
+	for (int i = 1;; i++) {
+		int go;
+
+		while ((go = gv_load(&r->go, acquire)) < i) /* acquire: the timer is started */
 			sched_yield();
+		if (go == OVER)
+			return NULL;
 		for (int spin = i * 37 % 400; spin > 0; spin--)
 			gv_cpu_relax();
 		r->code = grove_timer_cancel(&r->s.timer);
 		gv_store(&r->done, i, release); /* release: the code */
 	}
-	return NULL;
 }
 
 /* Of cancel and due time one is first, and the code says which. */
 static void *body_of_cancel_race(void *arg)
 {
 	struct race *r = arg;
+	int64_t end = grove_now_ns() + ENOUGH_NS;
 	pthread_t thread;
 	int expected = 0;
 
-	*r = (struct race){ .rounds = GT_SCALED(5000) };
+	*r = (struct race){ .code = 0 };
 	start_thread(&thread, cancel_in_race, r);
-	for (int i = 1; i <= r->rounds; i++) {
+	for (int i = 1; i <= ROUNDS && grove_now_ns() < end; i++) {
 		grove_deadline deadline = i % 3 == 0   ? GROVE_POLL
 					  : i % 3 == 1 ? GROVE_DEADLINE(0)
 						       : grove_in_ns(20000);
@@ -695,6 +752,7 @@ static void *body_of_cancel_race(void *arg)
 		until_idle(&r->s.timer);
 		CHECK_IS(expected, runs_of(&r->s));
 	}
+	gv_store(&r->go, OVER, relaxed); /* relaxed: only ends the thread */
 	join_thread(thread);
 	CHECK_IS(expected, runs_of(&r->s));
 	return NULL;
@@ -713,11 +771,12 @@ static void test_cancel_races_with_the_due_time(void **state)
 static void *body_of_period_race(void *arg)
 {
 	struct race *r = arg;
+	int64_t end = grove_now_ns() + ENOUGH_NS;
 	pthread_t thread;
 
-	*r = (struct race){ .rounds = GT_SCALED(2000) };
+	*r = (struct race){ .code = 0 };
 	start_thread(&thread, cancel_in_race, r);
-	for (int i = 1; i <= r->rounds; i++) {
+	for (int i = 1; i <= ROUNDS && grove_now_ns() < end; i++) {
 		CHECK_IS(0, grove_timer_start(&r->s.timer, note, &r->s, 1, 0,
 					      i % 2 ? GROVE_POLL : GROVE_DEADLINE(0)));
 		gv_store(&r->go, i, release); /* release: the start */
@@ -728,6 +787,7 @@ static void *body_of_period_race(void *arg)
 		CHECK(r->code == 0 || r->code == -EALREADY);
 		until_idle(&r->s.timer);
 	}
+	gv_store(&r->go, OVER, relaxed); /* relaxed: only ends the thread */
 	join_thread(thread);
 	return NULL;
 }
@@ -848,6 +908,7 @@ int main(void)
 		cmocka_unit_test(test_local_timers),
 		cmocka_unit_test(test_foreign_threads_start_timers),
 		cmocka_unit_test(test_stop_disarms),
+		cmocka_unit_test(test_child_of_a_fork),
 		cmocka_unit_test(test_cancel_races_with_the_due_time),
 		cmocka_unit_test(test_cancels_race_with_a_period),
 		cmocka_unit_test(test_never_twice_at_once),

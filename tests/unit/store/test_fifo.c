@@ -114,6 +114,36 @@ static void test_growing_keeps_the_order(void **state)
 	drop_fifo(f);
 }
 
+static void test_full_queue_that_may_not_grow_refuses_and_stays_whole(void **state)
+{
+	struct gv_fifo *f = new_fifo(SMALL);
+	(void)state;
+
+	for (uintptr_t item = 1; item <= SMALL; item++)
+		assert_int_equal(gv_fifo_push(f, item, false), 0);
+	assert_int_equal(gv_fifo_push(f, 5, false), -ENOMEM);
+	assert_int_equal(gv_fifo_push(f, 5, false), -ENOMEM);
+	assert_int_equal(f->mask, SMALL - 1);
+	pop_range(f, 1, 1);
+	assert_int_equal(gv_fifo_push(f, 5, false), 0);
+	pop_range(f, 2, 5);
+	assert_int_equal(gv_fifo_pop(f), 0);
+	drop_fifo(f);
+}
+
+static void test_room_of_a_theft_needs_no_growing(void **state)
+{
+	struct gv_fifo *f = new_fifo(8);
+	(void)state;
+
+	push_range(f, 1, 8);
+	assert_int_equal(gv_fifo_push(f, 9, false), -ENOMEM);
+	assert_loot(gv_fifo_steal(f, &thief, false, loot, ROOM), 1, 4);
+	assert_int_equal(gv_fifo_push(f, 9, false), 0);
+	pop_range(f, 5, 9);
+	drop_fifo(f);
+}
+
 static void test_thief_takes_the_older_half(void **state)
 {
 	struct gv_fifo *f = new_fifo(SMALL);
@@ -599,6 +629,8 @@ int main(void)
 		cmocka_unit_test(test_oldest_comes_first),
 		cmocka_unit_test(test_peek_looks_behind_the_oldest),
 		cmocka_unit_test(test_growing_keeps_the_order),
+		cmocka_unit_test(test_full_queue_that_may_not_grow_refuses_and_stays_whole),
+		cmocka_unit_test(test_room_of_a_theft_needs_no_growing),
 		cmocka_unit_test(test_thief_takes_the_older_half),
 		cmocka_unit_test(test_of_an_odd_number_the_thief_takes_more),
 		cmocka_unit_test(test_lone_item_is_the_owners_until_it_has_aged),
