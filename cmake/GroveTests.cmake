@@ -35,7 +35,7 @@ set(GROVE_TEST_ENVIRONMENT
 	"ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:strict_string_checks=1"
 	"LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tools/lsan.supp:print_suppressions=0"
 	"UBSAN_OPTIONS=print_stacktrace=1:use_sigaltstack=0"
-	"TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tools/tsan.supp:use_sigaltstack=0:second_deadlock_stack=1")
+	"TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tools/tsan.supp:use_sigaltstack=0:second_deadlock_stack=1:die_after_fork=0")
 
 # Registers a finished executable.  Everything below, the examples too, goes through here.
 function(grove_add_test test_name label)

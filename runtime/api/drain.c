@@ -9,13 +9,14 @@
  *                                        ^             |
  *                                        '-- somebody -'
  *
- * I1  Each greenlet is killed once, so that its clean-up is not disturbed by another kill.  A bit in
- *     its record says so; a new life of the record begins without.
+ * I1  Each greenlet is killed once, so that its clean-up is not disturbed by another kill: a table
+ *     keeps for each record the life that was killed.  Without memory for it, later walks kill again,
+ *     as one kill too many is better than one too few.
  * I2  A walk keeps no lock: it goes over records that never move, and takes a reference to each
  *     greenlet that it wants to touch.
  * I3  A spawn that looked before it was forbidden may come late: the kill walk misses its greenlet, or
- *     the join walk does.  Whoever is met without the bit is killed there and then, and walks go on
- *     until one finds nobody.
+ *     the join walk does.  Whoever was not killed yet is killed when he is met, and walks go on until
+ *     one finds nobody.
  *
  * [drain]  stop: store draining, then walk.  spawn: load draining (prim/spawn.c), relaxed: I3.
  */
@@ -23,6 +24,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
+#include "base/fault.h"
 #include "plat/clock.h"
 #include "plat/fence.h"
 #include "plat/futex.h"
@@ -35,6 +37,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -44,12 +47,11 @@ enum {
 
 #define PAUSE_NS INT64_C(1000000)
 
-/* In life_high of a record, beside the bits of its life and sched/label.h's. */
-#define KILLED_HERE 0x40u
-
 struct walk {
 	grove_deadline deadline;
 	grove_greenlet *self;
+	uint32_t *killed; /* by index: the low bits of the id of who was killed; or NULL */
+	size_t room;
 	int rc;
 	uint64_t seen;
 	size_t used;
@@ -85,11 +87,38 @@ static void pause_a_little(const struct walk *walk)
 		(void)gv_futex_wait(&nobody, 0, gv_clock_ns() + PAUSE_NS);
 }
 
-static void kill_marked(grove_greenlet *g)
+static void open_table(struct walk *walk)
 {
-	gv_or(&g->life_high, KILLED_HERE, relaxed); /* relaxed: for us alone */
+	struct gv_slab_stats stats;
+
+	gv_slab_stats(&gv_records, &stats);
+	walk->room = (size_t)stats.chunks * GV_SLAB_CHUNK_SLOTS;
+	/* Not gv_zalloc: most of it is never touched, and comes as zero pages. */
+	walk->killed = gv_fault_here("drain") ? NULL : calloc(walk->room, sizeof(walk->killed[0]));
+	if (walk->killed == NULL)
+		walk->room = 0;
+}
+
+/* I1.  False: it was killed before. */
+static bool note_kill(struct walk *walk, const grove_greenlet *g)
+{
+	size_t index = gv_slab_index(g);
+	/* Lives differ in their low bits, and 0 stands for none. */
+	uint32_t life = (uint32_t)(gv_record_id(g) / (GV_SLAB_CHUNKS_MAX * GV_SLAB_CHUNK_SLOTS)) | 1u << 31;
+
+	if (index >= walk->room)
+		return true;
+	if (walk->killed[index] == life)
+		return false;
+	walk->killed[index] = life;
+	return true;
+}
+
+static void kill_once(struct walk *walk, grove_greenlet *g)
+{
 	/* Without memory for one more kill it has another one to come. */
-	(void)grove_kill(g, NULL, GROVE_POLL);
+	if (note_kill(walk, g))
+		(void)grove_kill(g, NULL, GROVE_POLL);
 }
 
 static bool kill_one(void *object, void *arg)
@@ -99,7 +128,7 @@ static bool kill_one(void *object, void *arg)
 
 	if (g == NULL)
 		return true;
-	kill_marked(g);
+	kill_once(walk, g);
 	grove_greenlet_release(g);
 	if (++walk->seen % BREATHE_EVERY == 0)
 		(void)grove_yield();
@@ -136,8 +165,7 @@ static bool join_one(void *object, void *arg)
 
 	if (g == NULL)
 		return true;
-	if (!(gv_load(&g->life_high, relaxed) & KILLED_HERE)) /* relaxed: for us alone; I3 */
-		kill_marked(g);
+	kill_once(walk, g); /* I3 */
 	walk->rc = join_surely(walk, g);
 	grove_greenlet_release(g);
 	return walk->rc == 0;
@@ -183,21 +211,29 @@ static int give_up(struct walk *walk)
 	return walk->deadline.ns == INT64_MIN ? -EAGAIN : -ETIMEDOUT;
 }
 
+static int kill_and_join(struct walk *walk)
+{
+	gv_slab_each(&gv_records, kill_one, walk);
+	if (walk->deadline.ns == INT64_MIN)
+		return give_up(walk);
+	do {
+		gv_slab_each(&gv_records, join_one, walk);
+		if (walk->rc < 0)
+			return give_up(walk);
+	} while (count_living(walk) != 0);
+	return 0;
+}
+
 int gv_drain(grove_deadline deadline)
 {
 	struct walk walk = { .deadline = deadline, .self = grove_self() };
 
 	gv_store(&gv_runtime.draining, 1, seq_cst); /* [drain] */
 	gv_fence_heavy();			    /* [drain] */
-	gv_slab_each(&gv_records, kill_one, &walk);
-	if (deadline.ns == INT64_MIN)
-		return give_up(&walk);
-	do {
-		gv_slab_each(&gv_records, join_one, &walk);
-		if (walk.rc < 0)
-			return give_up(&walk);
-	} while (count_living(&walk) != 0);
-	return 0;
+	open_table(&walk);
+	int rc = kill_and_join(&walk);
+	free(walk.killed);
+	return rc;
 }
 
 void gv_drain_undo(void)

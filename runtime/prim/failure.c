@@ -122,14 +122,7 @@ static struct grove_failure *behind_code(int code)
 	if (hub == NULL || gv_in_hub_context(hub))
 		return NULL;
 	struct gv_cold *cold = gv_record_cold(hub->current);
-	switch (code) {
-	case GROVE_FAILED:
-		return cold->last_failure;
-	case GROVE_KILLED:
-		return cold->killed ? cold->last_failure : NULL;
-	default:
-		return NULL;
-	}
+	return cold->last_code == code ? cold->last_failure : NULL;
 }
 
 void *grove_fail_code(int code)

@@ -58,6 +58,7 @@ int grove_kill(grove_greenlet *g, grove_failure *failure, grove_deadline deadlin
 
 		cold->killed = true;
 		gv_wait_set_last_failure(hub, failure);
+		cold->last_code = GROVE_KILLED;
 		gv_leave(hub);
 		return GROVE_KILLED;
 	}

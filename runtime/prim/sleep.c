@@ -31,6 +31,7 @@ static int take_kill(struct grove_greenlet *g)
 	struct gv_cold *cold = gv_record_cold(g);
 	gv_failure_release(cold->last_failure);
 	cold->last_failure = failure;
+	cold->last_code = GROVE_KILLED;
 	cold->killed = true;
 	return GROVE_KILLED;
 }

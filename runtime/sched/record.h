@@ -84,6 +84,7 @@ _Static_assert(sizeof(struct grove_greenlet) == GV_CACHE_LINE, "one line each");
 struct gv_cold {
 	struct gv_extra *extra;
 	grove_failure *last_failure; /* of the latest failed wait; a reference */
+	int last_code;		     /* that came with it */
 	grove_failure *failing;	     /* what grove_fail was given; a reference */
 	uint32_t pins;
 	uint16_t pinned_before; /* the field hub before the first pin */

@@ -97,6 +97,7 @@ static inline void gv_switch_move_in(struct grove_greenlet *g, struct gv_stack *
 
 	cold->extra = gv_record_extra_of(gv_load(&g->body, relaxed)); /* relaxed: taken */
 	cold->last_failure = NULL;
+	cold->last_code = 0;
 	cold->failing = NULL;
 	cold->pins = 0;
 	cold->killed = false;

@@ -6,6 +6,8 @@
  * Owns    chains that were taken out of an object's word.
  * Entry   gv_deliver from send, set, the end of a greenlet ...; gv_deliver_go_on from the loop.
  *
+ * In strict order (one hub) every chain is delivered at once, whatever its length.
+ *
  * A chain comes newest first.  Up to 16 nodes are reversed on the stack and delivered.  A longer
  * chain becomes a job: the newest node is its header, so that nothing is allocated, and the sender
  * only queues it.
@@ -109,6 +111,24 @@ static void start_job(struct gv_hub *hub, struct gv_node *newest, struct gv_node
 	gv_ready_node(hub, newest, hub != NULL ? hub->id : newest->hub, true);
 }
 
+/* Strict order: whoever waited is in the queue before anybody who comes later, however many. */
+static void deliver_in_turn(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause,
+			    uintptr_t outcome)
+{
+	struct gv_node *oldest = NULL;
+	struct gv_node *node;
+
+	while ((node = next_waiter(hub, &chain, cause, outcome)) != NULL) {
+		gv_store(&node->next, oldest, relaxed); /* relaxed: taken */
+		oldest = node;
+	}
+	while (oldest != NULL) {
+		node = oldest;
+		oldest = gv_load(&node->next, relaxed); /* relaxed: taken */
+		deliver_one(hub, node, cause, outcome);
+	}
+}
+
 static GV_NOINLINE void deliver_more(struct gv_hub *hub, struct gv_node *chain, enum gv_cause cause,
 				     uintptr_t outcome)
 {
@@ -129,6 +149,10 @@ static GV_NOINLINE void deliver_more(struct gv_hub *hub, struct gv_node *chain, 
 			start_job(NULL, chain, rest, cause, outcome);
 			return;
 		}
+	}
+	if (hub != NULL && hub->strict) {
+		deliver_in_turn(hub, chain, cause, outcome);
+		return;
 	}
 	while (count < INLINE_MAX) {
 		struct gv_node *node = next_waiter(hub, &chain, cause, outcome);

@@ -105,11 +105,13 @@ int gv_wait_conclude_slow(struct gv_wait *wait)
 		cold = gv_record_cold(g);
 		gv_failure_release(cold->last_failure);
 		cold->last_failure = g->slot;
+		cold->last_code = GROVE_FAILED;
 		return GROVE_FAILED;
 	case GV_CAUSE_KILL:
 		cold = gv_record_cold(g);
 		gv_failure_release(cold->last_failure);
 		cold->last_failure = gv_kill_next(g);
+		cold->last_code = GROVE_KILLED;
 		cold->killed = true;
 		return GROVE_KILLED;
 	}
@@ -350,6 +352,8 @@ void gv_wait_set_last_failure(struct gv_hub *hub, struct grove_failure *failure)
 	}
 	struct grove_failure *before = *place;
 	*place = failure;
+	if (hub != NULL && !gv_in_hub_context(hub))
+		gv_record_cold(hub->current)->last_code = GROVE_FAILED;
 	gv_failure_release(before);
 }
 

@@ -30,26 +30,12 @@ static void *wait_for_code(void *event)
 	return GT_VALUE(grove_event_wait(event, NULL, gt_soon()));
 }
 
-static grove_greenlet *parked(grove_fn *fn, void *event)
-{
-	grove_greenlet *greenlet = gt_spawn(fn, event);
-
-	gt_until_parked(greenlet);
-	return greenlet;
-}
-
 static void check_value(void *expected, grove_event *event)
 {
 	void *value = NULL;
 
 	GT_CHECK_IS(0, grove_event_wait(event, &value, GROVE_POLL));
 	GT_CHECK(value == expected);
-}
-
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
 }
 
 /* --- EV-1: states ------------------------------------------------------------------------------ */
@@ -79,7 +65,7 @@ GT_TEST(test_zero_bytes_are_fresh)
 	for (int i = 0; i < 2; i++) {
 		memset(&event, 0, sizeof(event));
 		GT_CHECK(!grove_event_ready(&event));
-		grove_greenlet *waiter = parked(wait_for_value, &event);
+		grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 		GT_CHECK_IS(0, grove_event_send(&event, V1));
 		GT_CHECK_IS(V1, gt_value_of(waiter));
 		GT_CHECK_IS(0, grove_event_destroy(&event));
@@ -131,7 +117,7 @@ GT_STRICT_TEST(test_poll_never_suspends)
 
 	GT_CHECK_IS(0, grove_event_send(&sent, V1));
 	GT_CHECK_IS(0, grove_event_send_failure(&failed, failure));
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	GT_CHECK_IS(-EAGAIN, grove_event_wait(&fresh, NULL, GROVE_POLL));
 	GT_CHECK_IS(0, grove_event_wait(&sent, NULL, GROVE_POLL));
 	GT_CHECK_IS(GROVE_FAILED, grove_event_wait(&failed, NULL, GROVE_POLL));
@@ -150,7 +136,7 @@ GT_TEST(test_send_wakes_the_waiter)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(values); i++) {
 		grove_event event = GROVE_EVENT_INIT;
-		grove_greenlet *waiter = parked(wait_for_value, &event);
+		grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 
 		GT_CHECK_IS(0, grove_event_send(&event, values[i]));
 		GT_CHECK_IS(values[i], gt_value_of(waiter));
@@ -195,7 +181,7 @@ GT_TEST(test_send_runs_nobody)
 	grove_event event = GROVE_EVENT_INIT;
 
 	for (int i = 0; i < MANY; i++)
-		waiters[i] = parked(wait_for_value, &event);
+		waiters[i] = gt_spawn_parked(wait_for_value, &event);
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
 	for (int i = 0; i < MANY; i++) {
 		if (grove_hub_count() == 1)
@@ -235,7 +221,7 @@ GT_TEST(test_second_send_is_refused)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(values); i++) {
 		grove_event event = GROVE_EVENT_INIT;
-		grove_greenlet *waiter = parked(wait_for_value, &event);
+		grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 
 		GT_CHECK_IS(0, grove_event_send(&event, values[i]));
 		GT_CHECK_IS(-EALREADY, grove_event_send(&event, V2));
@@ -265,7 +251,7 @@ GT_STRICT_TEST(test_wait_on_a_sent_one_does_not_suspend)
 	bool ran = false;
 
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	for (size_t i = 0; i < 3 * GV_ARRAY_LEN(deadlines); i++) {
 		void *value = NULL;
 
@@ -311,7 +297,7 @@ GT_TEST(test_wait_times_out)
 	GT_CHECK(value == V2);
 	GT_CHECK(!grove_event_ready(&event));
 
-	grove_greenlet *waiter = parked(wait_for_value, &event);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 	GT_CHECK_IS(0, grove_event_send(&event, NULL));
 	GT_CHECK_IS(0, gt_value_of(waiter));
 	check_value(NULL, &event);
@@ -325,7 +311,7 @@ GT_STRICT_TEST(test_passed_deadline_suspends_once)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(passed); i++) {
 		bool ran = false;
-		grove_greenlet *other = gt_spawn(note_run, &ran);
+		grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 
 		GT_CHECK_IS(-ETIMEDOUT, grove_event_wait(&event, NULL, passed[i]));
 		GT_CHECK(ran);
@@ -364,7 +350,7 @@ GT_TEST(test_waiter_gets_what_was_sent_first)
 		grove_event event = GROVE_EVENT_INIT;
 
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_for_value, &event);
+			waiters[j] = gt_spawn_parked(wait_for_value, &event);
 		GT_CHECK_IS(0, grove_event_send(&event, V1));
 		GT_CHECK_IS(0, grove_event_reset(&event));
 		GT_CHECK_IS(0, grove_event_send(&event, V2));
@@ -391,7 +377,7 @@ GT_TEST(test_waiter_keeps_a_failure_that_was_reset)
 		grove_failure *failure = grove_failure_new(-EIO, "first");
 
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_for_failure, &event);
+			waiters[j] = gt_spawn_parked(wait_for_failure, &event);
 		GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
 		GT_CHECK_IS(0, grove_event_reset(&event));
 		GT_CHECK_IS(0, grove_event_send(&event, V2));
@@ -422,7 +408,7 @@ static void *wait_until_tie(void *arg)
 GT_TEST(test_due_deadline_and_send)
 {
 	struct tie tie = { 0 };
-	grove_greenlet *waiter = parked(wait_until_tie, &tie);
+	grove_greenlet *waiter = gt_spawn_parked(wait_until_tie, &tie);
 
 	gt_compute_until(tie.deadline.ns + GT_MS);
 	GT_CHECK_IS(0, grove_event_send(&tie.event, V1));
@@ -438,9 +424,9 @@ GT_TEST(test_due_deadline_and_send)
 GT_TEST(test_killed_waiter_leaves)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *first = parked(wait_for_value, &event);
-	grove_greenlet *killed = parked(wait_for_value, &event);
-	grove_greenlet *last = parked(wait_for_value, &event);
+	grove_greenlet *first = gt_spawn_parked(wait_for_value, &event);
+	grove_greenlet *killed = gt_spawn_parked(wait_for_value, &event);
+	grove_greenlet *last = gt_spawn_parked(wait_for_value, &event);
 
 	GT_CHECK_IS(0, grove_kill(killed, NULL, gt_soon()));
 	GT_CHECK(!grove_event_ready(&event));
@@ -461,8 +447,8 @@ static void *wait_then_yield(void *event)
 GT_TEST(test_kill_does_not_overtake_send)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *killed = parked(wait_then_yield, &event);
-	grove_greenlet *other = parked(wait_for_value, &event);
+	grove_greenlet *killed = gt_spawn_parked(wait_then_yield, &event);
+	grove_greenlet *other = gt_spawn_parked(wait_for_value, &event);
 
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
 	GT_CHECK_IS(0, grove_kill(killed, NULL, GROVE_POLL));
@@ -476,7 +462,7 @@ GT_TEST(test_kill_does_not_overtake_send)
 GT_TEST(test_send_does_not_overtake_kill)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *killed = parked(wait_for_code, &event);
+	grove_greenlet *killed = gt_spawn_parked(wait_for_code, &event);
 
 	GT_CHECK_IS(0, grove_kill(killed, NULL, GROVE_POLL));
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
@@ -487,7 +473,7 @@ GT_TEST(test_send_does_not_overtake_kill)
 GT_STRICT_TEST(test_wait_between_send_and_wake)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *waiter = parked(wait_for_value, &event);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 	void *value = NULL;
 
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
@@ -516,7 +502,7 @@ static void *wait_twice(void *arg)
 GT_TEST(test_stale_deadline_is_harmless)
 {
 	struct twice twice = { .first = grove_in_ms(10) };
-	grove_greenlet *waiter = parked(wait_twice, &twice);
+	grove_greenlet *waiter = gt_spawn_parked(wait_twice, &twice);
 
 	GT_CHECK_IS(0, grove_kill(waiter, NULL, GROVE_POLL));
 	gt_until(grove_now_ns() > twice.first.ns + 3 * GT_MS);
@@ -542,7 +528,7 @@ GT_TEST(test_reset_is_for_sent_events)
 	GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
 	GT_CHECK_IS(-EAGAIN, grove_event_wait(&event, NULL, GROVE_POLL));
 
-	grove_greenlet *waiter = parked(wait_for_value, &event);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 	GT_CHECK_IS(-EINVAL, grove_event_reset(&event));
 	GT_CHECK_IS(0, grove_event_send(&event, V2));
 	GT_CHECK_IS(V2, gt_value_of(waiter));
@@ -583,7 +569,7 @@ GT_TEST(test_failure_is_the_same_for_all)
 	grove_failure *failure = grove_failure_new(-EPROTO, "the %s", "reason");
 
 	for (int i = 0; i < MANY; i++)
-		waiters[i] = parked(wait_for_failure, &event);
+		waiters[i] = gt_spawn_parked(wait_for_failure, &event);
 	GT_CHECK_IS(0, grove_event_send_failure(&event, failure));
 	for (int i = 0; i < MANY; i++)
 		GT_CHECK_IS((intptr_t)failure, gt_value_of(waiters[i]));
@@ -611,7 +597,7 @@ GT_TEST(test_waiters_that_fail_do_not_concern_others)
 	grove_event event = GROVE_EVENT_INIT;
 
 	for (int i = 0; i < MANY; i++)
-		waiters[i] = parked(i % 2 == 0 ? wait_and_fail : wait_for_value, &event);
+		waiters[i] = gt_spawn_parked(i % 2 == 0 ? wait_and_fail : wait_for_value, &event);
 	GT_CHECK_IS(0, grove_event_send(&event, V1));
 	for (int i = 0; i < MANY; i++) {
 		GT_CHECK_IS(0, grove_join(waiters[i], gt_soon()));
@@ -680,7 +666,7 @@ GT_STRICT_TEST(test_order_survives_those_who_left)
 	order_count = 0;
 	for (int i = 0; i < MANY; i++) {
 		places[i] = (struct place){ &event, i };
-		waiters[i] = parked(i % 4 == 3 ? wait_and_note : wait_for_code,
+		waiters[i] = gt_spawn_parked(i % 4 == 3 ? wait_and_note : wait_for_code,
 				    i % 4 == 3 ? (void *)&places[i] : (void *)&event);
 		if (i % 4 != 3)
 			GT_CHECK_IS(0, grove_kill(waiters[i], NULL, gt_soon()));
@@ -722,7 +708,7 @@ GT_TEST(test_use_in_a_callback)
 	grove_event event = GROVE_EVENT_INIT;
 	struct from_hub f = { .other = &event };
 	grove_timer timer = GROVE_TIMER_INIT;
-	grove_greenlet *waiter = parked(wait_for_value, &event);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_value, &event);
 
 	GT_CHECK_IS(0, grove_event_send(&f.sent, V2));
 	GT_CHECK_IS(0, grove_timer_start(&timer, use_in_hub, &f, 0, 0, grove_in_ms(1)));
@@ -754,7 +740,7 @@ GT_TEST(test_send_from_a_thread)
 		pthread_t thread;
 
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_for_value, &event);
+			waiters[j] = gt_spawn_parked(wait_for_value, &event);
 		gt_thread_start(&thread, send_from_thread, &event);
 		for (int j = 0; j < counts[i]; j++)
 			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
@@ -833,7 +819,7 @@ GT_TEST(test_send_from_a_signal_handler)
 
 		memset(&sent_by_signal, 0, sizeof(sent_by_signal));
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_for_value, &sent_by_signal);
+			waiters[j] = gt_spawn_parked(wait_for_value, &sent_by_signal);
 		GT_CHECK_IS(0, kill(getpid(), SIGUSR1));
 		for (int j = 0; j < counts[i]; j++)
 			GT_CHECK_IS(V1, gt_value_of(waiters[j]));
@@ -853,7 +839,7 @@ GT_TEST(test_destroy_needs_no_waiters)
 		grove_event event = GROVE_EVENT_INIT;
 
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_for_value, &event);
+			waiters[j] = gt_spawn_parked(wait_for_value, &event);
 		GT_CHECK_IS(-EBUSY, grove_event_destroy(&event));
 		GT_CHECK_IS(-EBUSY, grove_event_destroy(&event));
 		GT_CHECK_IS(0, grove_event_send(&event, V1));
@@ -874,7 +860,7 @@ GT_TEST(test_destroy_after_all_gave_up)
 			GT_CHECK_IS(-ETIMEDOUT, grove_event_wait(&event, NULL, GROVE_DEADLINE(0)));
 			continue;
 		}
-		grove_greenlet *waiter = parked(wait_for_code, &event);
+		grove_greenlet *waiter = gt_spawn_parked(wait_for_code, &event);
 		GT_CHECK_IS(0, grove_kill(waiter, NULL, gt_soon()));
 		GT_CHECK_IS(GROVE_KILLED, gt_value_of(waiter));
 	}
@@ -938,7 +924,7 @@ GT_TEST(test_woken_waiter_may_free)
 {
 	for (int i = 0; i < 100; i++) {
 		grove_event *event = calloc(1, sizeof(*event));
-		grove_greenlet *waiter = parked(wait_and_free, event);
+		grove_greenlet *waiter = gt_spawn_parked(wait_and_free, event);
 
 		GT_CHECK_IS(0, grove_event_send(event, i % 2 == 0 ? V1 : WIDE));
 		gt_join(waiter);

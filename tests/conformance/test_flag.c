@@ -16,20 +16,6 @@ static void *wait_for_code(void *flag)
 	return GT_VALUE(grove_flag_wait(flag, gt_soon()));
 }
 
-static grove_greenlet *parked(grove_fn *fn, void *arg)
-{
-	grove_greenlet *greenlet = gt_spawn(fn, arg);
-
-	gt_until_parked(greenlet);
-	return greenlet;
-}
-
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
 /* --- FL-1: up and down ------------------------------------------------------------------------- */
 
 /* FL-1: set and clear may be repeated; zero bytes are a flag that is down. */
@@ -58,7 +44,7 @@ GT_STRICT_TEST(test_nothing_suspends_if_it_is_up)
 	grove_flag flag = GROVE_FLAG_INIT;
 	bool ran = false;
 
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	for (int i = 0; i < 3; i++) {
 		grove_flag_set(&flag);
 		GT_CHECK_IS(0, grove_flag_wait(&flag, GROVE_NEVER));
@@ -97,7 +83,7 @@ GT_TEST(test_use_in_a_callback)
 	grove_flag flag = GROVE_FLAG_INIT;
 	struct from_hub f = { .waited = &flag };
 	grove_timer timer = GROVE_TIMER_INIT;
-	grove_greenlet *waiter = parked(wait_for_code, &flag);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_code, &flag);
 
 	GT_CHECK_IS(0, grove_timer_start(&timer, use_in_hub, &f, 0, 0, grove_in_ms(1)));
 	GT_CHECK_IS(0, grove_flag_wait(&f.done, gt_soon()));
@@ -212,7 +198,7 @@ static void *wait_for_pulses(void *arg)
 GT_TEST(test_no_pulse_is_lost)
 {
 	struct pulse pulse = { 0 };
-	grove_greenlet *waiter = parked(wait_for_pulses, &pulse);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_pulses, &pulse);
 
 	for (int i = 0; i < GT_ROUNDS / 4; i++) {
 		GT_CHECK_IS(i, pulse.seen);
@@ -341,11 +327,11 @@ static void *clear_and_wait_again(void *arg)
 GT_STRICT_TEST(test_round_survives_a_clear)
 {
 	struct again again = { .second = -1 };
-	grove_greenlet *first = parked(clear_and_wait_again, &again);
+	grove_greenlet *first = gt_spawn_parked(clear_and_wait_again, &again);
 	grove_greenlet *others[20];
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(others); i++)
-		others[i] = parked(wait_for_code, &again.flag);
+		others[i] = gt_spawn_parked(wait_for_code, &again.flag);
 	grove_flag_set(&again.flag);
 	for (size_t i = 0; i < GV_ARRAY_LEN(others); i++)
 		GT_CHECK_IS(0, gt_value_of(others[i]));
@@ -363,8 +349,8 @@ GT_STRICT_TEST(test_wait_during_a_round_queues)
 {
 	grove_flag flag = GROVE_FLAG_INIT;
 	struct place places[2] = { { &flag, 1 }, { &flag, 2 } };
-	grove_greenlet *first = parked(wait_and_note, &places[0]);
-	grove_greenlet *second = parked(wait_and_note, &places[1]);
+	grove_greenlet *first = gt_spawn_parked(wait_and_note, &places[0]);
+	grove_greenlet *second = gt_spawn_parked(wait_and_note, &places[1]);
 
 	order_count = 0;
 	grove_flag_set(&flag);
@@ -381,13 +367,13 @@ GT_STRICT_TEST(test_wait_during_a_round_queues)
 GT_TEST(test_wait_outside_a_round_does_not_suspend)
 {
 	grove_flag flag = GROVE_FLAG_INIT;
-	grove_greenlet *waiter = parked(wait_for_code, &flag);
+	grove_greenlet *waiter = gt_spawn_parked(wait_for_code, &flag);
 	bool ran = false;
 
 	grove_flag_set(&flag);
 	GT_CHECK_IS(0, grove_flag_wait(&flag, gt_soon()));
 	GT_CHECK_IS(0, gt_value_of(waiter));
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	GT_CHECK_IS(0, grove_flag_wait(&flag, gt_soon()));
 	GT_CHECK(!ran || grove_hub_count() > 1);
 	gt_join(other);
@@ -460,7 +446,7 @@ GT_TEST(test_killed_waiter_leaves)
 	grove_greenlet *waiters[3];
 
 	for (int i = 0; i < 3; i++)
-		waiters[i] = parked(wait_for_code, &flag);
+		waiters[i] = gt_spawn_parked(wait_for_code, &flag);
 	GT_CHECK_IS(-EBUSY, grove_flag_destroy(&flag));
 	GT_CHECK_IS(0, grove_kill(waiters[1], NULL, gt_soon()));
 	grove_flag_set(&flag);
@@ -481,7 +467,7 @@ GT_TEST(test_flag_forgets_those_who_left)
 			GT_CHECK_IS(-ETIMEDOUT, grove_flag_wait(&flag, GROVE_DEADLINE(0)));
 			continue;
 		}
-		grove_greenlet *waiter = parked(wait_for_code, &flag);
+		grove_greenlet *waiter = gt_spawn_parked(wait_for_code, &flag);
 		GT_CHECK_IS(0, grove_kill(waiter, NULL, gt_soon()));
 		GT_CHECK_IS(GROVE_KILLED, gt_value_of(waiter));
 	}
@@ -501,7 +487,7 @@ static void *wait_then_yield(void *flag)
 GT_TEST(test_kill_after_set)
 {
 	grove_flag flag = GROVE_FLAG_INIT;
-	grove_greenlet *waiter = parked(wait_then_yield, &flag);
+	grove_greenlet *waiter = gt_spawn_parked(wait_then_yield, &flag);
 
 	grove_flag_set(&flag);
 	GT_CHECK_IS(0, grove_kill(waiter, NULL, GROVE_POLL));
@@ -513,7 +499,7 @@ GT_TEST(test_kill_after_set)
 GT_TEST(test_set_after_kill)
 {
 	grove_flag flag = GROVE_FLAG_INIT;
-	grove_greenlet *waiter = parked(wait_then_yield, &flag);
+	grove_greenlet *waiter = gt_spawn_parked(wait_then_yield, &flag);
 
 	GT_CHECK_IS(0, grove_kill(waiter, NULL, GROVE_POLL));
 	grove_flag_set(&flag);
@@ -545,7 +531,7 @@ GT_TEST(test_set_from_a_thread)
 		pthread_t thread;
 
 		for (int j = 0; j < counts[i]; j++)
-			waiters[j] = parked(wait_without_deadline, &flag);
+			waiters[j] = gt_spawn_parked(wait_without_deadline, &flag);
 		gt_thread_start(&thread, set_from_thread, &flag);
 		GT_CHECK_IS(0, grove_flag_wait(&flag, GROVE_NEVER));
 		for (int j = 0; j < counts[i]; j++)
@@ -606,7 +592,7 @@ GT_TEST(test_set_from_a_signal_handler)
 	memset(&set_by_signal, 0, sizeof(set_by_signal));
 	sigaction(SIGUSR1, &action, &before);
 	for (size_t i = 0; i < GV_ARRAY_LEN(waiters); i++)
-		waiters[i] = parked(wait_for_code, &set_by_signal);
+		waiters[i] = gt_spawn_parked(wait_for_code, &set_by_signal);
 	GT_CHECK_IS(0, kill(getpid(), SIGUSR1));
 	for (size_t i = 0; i < GV_ARRAY_LEN(waiters); i++)
 		GT_CHECK_IS(0, gt_value_of(waiters[i]));
@@ -702,7 +688,7 @@ GT_TEST(test_woken_waiter_may_free)
 {
 	for (int i = 0; i < GT_ROUNDS / 20; i++) {
 		grove_flag *flag = calloc(1, sizeof(*flag));
-		grove_greenlet *waiter = parked(wait_and_free, flag);
+		grove_greenlet *waiter = gt_spawn_parked(wait_and_free, flag);
 
 		grove_flag_set(flag);
 		gt_join(waiter);

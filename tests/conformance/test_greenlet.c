@@ -11,11 +11,6 @@ static int numbers[4];
 
 #define V1 (&numbers[1])
 
-static void *return_it(void *value)
-{
-	return value;
-}
-
 static void *wait_then_return(void *event)
 {
 	void *value = NULL;
@@ -24,26 +19,10 @@ static void *wait_then_return(void *event)
 	return value;
 }
 
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
 static void *fail_with(void *failure)
 {
 	grove_failure_retain(failure);
 	return grove_fail(failure);
-}
-
-static grove_greenlet *unstarted(grove_fn *fn, void *arg)
-{
-	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
-	grove_greenlet *greenlet = NULL;
-
-	attributes.flags = GROVE_UNSTARTED;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, fn, arg, &attributes));
-	return greenlet;
 }
 
 static void check_living(grove_greenlet *greenlet, int state)
@@ -62,7 +41,7 @@ static void check_living(grove_greenlet *greenlet, int state)
 GT_STRICT_TEST(test_states_of_a_life)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *greenlet = unstarted(wait_then_return, &event);
+	grove_greenlet *greenlet = gt_spawn_unstarted(wait_then_return, &event);
 	void *value = NULL;
 
 	check_living(greenlet, GROVE_NEW);
@@ -300,7 +279,7 @@ GT_TEST(test_end_publishes)
 /* GL-3, CASES 68: there is one start.  A second one changes nothing and says so. */
 GT_STRICT_TEST(test_second_start_is_refused)
 {
-	grove_greenlet *greenlet = unstarted(return_it, V1);
+	grove_greenlet *greenlet = gt_spawn_unstarted(gt_return_it, V1);
 
 	GT_CHECK_IS(0, grove_greenlet_start(greenlet, GROVE_POLL));
 	GT_CHECK_IS(-EALREADY, grove_greenlet_start(greenlet, GROVE_POLL));
@@ -309,7 +288,7 @@ GT_STRICT_TEST(test_second_start_is_refused)
 	GT_CHECK_IS(-EALREADY, grove_greenlet_start(greenlet, GROVE_POLL));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
 
-	greenlet = gt_spawn(return_it, NULL);
+	greenlet = gt_spawn(gt_return_it, NULL);
 	GT_CHECK_IS(-EALREADY, grove_greenlet_start(greenlet, GROVE_POLL));
 	gt_join(greenlet);
 	GT_CHECK_IS(-EINVAL, grove_greenlet_start(NULL, GROVE_POLL));
@@ -319,7 +298,7 @@ GT_STRICT_TEST(test_second_start_is_refused)
 GT_TEST(test_start_does_not_hurry)
 {
 	bool ran = false;
-	grove_greenlet *greenlet = unstarted(note_run, &ran);
+	grove_greenlet *greenlet = gt_spawn_unstarted(gt_note_run, &ran);
 
 	GT_CHECK_IS(0, grove_greenlet_start(greenlet, grove_in_ms(20)));
 	GT_CHECK_IS(-EALREADY, grove_greenlet_start(greenlet, GROVE_POLL));
@@ -360,7 +339,7 @@ GT_TEST(test_kill_of_a_later_start)
 		grove_greenlet *greenlet = NULL;
 		bool ran = false;
 
-		GT_CHECK_IS(0, grove_spawn_later(&greenlet, note_run, &ran, dates[i]));
+		GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_note_run, &ran, dates[i]));
 		uint64_t id = grove_id(greenlet);
 		GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 		GT_CHECK_IS(GROVE_EXITED, grove_greenlet_state(greenlet));
@@ -389,7 +368,7 @@ static void *get_it(void *greenlet)
 /* GL-13: a greenlet that was not started is waited for until somebody starts it... */
 GT_TEST(test_join_of_a_new_one_waits_for_its_start)
 {
-	grove_greenlet *greenlet = unstarted(return_it, V1);
+	grove_greenlet *greenlet = gt_spawn_unstarted(gt_return_it, V1);
 	grove_greenlet *joiner = gt_spawn(join_it, greenlet);
 	grove_greenlet *getter = gt_spawn(get_it, greenlet);
 
@@ -407,7 +386,7 @@ GT_TEST(test_join_of_a_new_one_waits_for_its_start)
 GT_TEST(test_join_of_a_new_one_waits_for_its_kill)
 {
 	bool ran = false;
-	grove_greenlet *greenlet = unstarted(note_run, &ran);
+	grove_greenlet *greenlet = gt_spawn_unstarted(gt_note_run, &ran);
 	grove_greenlet *joiner = gt_spawn(join_it, greenlet);
 
 	gt_until_parked(joiner);
@@ -540,7 +519,7 @@ GT_TEST(test_handle_outlives_the_greenlet)
 	grove_greenlet *greenlets[MANY];
 
 	for (int i = 0; i < MANY; i++)
-		greenlets[i] = gt_spawn(return_it, GT_VALUE(i));
+		greenlets[i] = gt_spawn(gt_return_it, GT_VALUE(i));
 	for (int i = 0; i < MANY; i++)
 		GT_CHECK_IS(0, grove_join(greenlets[i], gt_soon()));
 	gt_until(gt_stats().stacks_in_use <= 2 + gt_stats().hubs);

@@ -8,11 +8,6 @@ static int numbers[4];
 
 #define V1 (&numbers[1])
 
-static void *return_it(void *value)
-{
-	return value;
-}
-
 static void *wait_then_return(void *event)
 {
 	void *value = NULL;
@@ -62,7 +57,7 @@ GT_TEST(test_numbers)
 	grove_greenlet *greenlets[4];
 
 	for (int i = 0; i < 4; i++)
-		greenlets[i] = gt_spawn(return_it, NULL);
+		greenlets[i] = gt_spawn(gt_return_it, NULL);
 	for (int i = 0; i < 4; i++)
 		GT_CHECK_IS(i, grove_number(greenlets[i]));
 	GT_CHECK_IS(4, grove_number(grove_self()));
@@ -77,7 +72,7 @@ GT_TEST(test_numbers)
 		gt_until(gt_gone(id));
 	}
 	for (int i = 1; i < 3; i++) {
-		greenlets[i] = gt_spawn(return_it, NULL);
+		greenlets[i] = gt_spawn(gt_return_it, NULL);
 		GT_CHECK_IS(i, grove_number(greenlets[i]));
 	}
 	for (int i = 0; i < 4; i++)
@@ -96,7 +91,7 @@ static void ask_for_number(unsigned party, void *arg)
 {
 	struct numbers *n = arg;
 
-	n->greenlet[party] = gt_spawn(return_it, NULL);
+	n->greenlet[party] = gt_spawn(gt_return_it, NULL);
 	n->number[party] = grove_number(n->greenlet[party]);
 }
 
@@ -143,7 +138,7 @@ GT_TEST(test_names)
 	char longest[101];
 
 	attributes.flags = GROVE_UNSTARTED;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, NULL, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &attributes));
 	snprintf(expected, sizeof(expected), "greenlet-%llu",
 		 (unsigned long long)grove_id(greenlet));
 	GT_CHECK_IS(strlen(expected), grove_name(greenlet, text, sizeof(text)));

@@ -8,17 +8,6 @@ static int numbers[4];
 
 #define V1 (&numbers[1])
 
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
-static void *return_it(void *value)
-{
-	return value;
-}
-
 /* Passes on what ends its wait. */
 static void *wait_for_ever(void *arg)
 {
@@ -30,35 +19,17 @@ static void *wait_for_ever(void *arg)
 	return grove_fail_code(rc);
 }
 
-static grove_greenlet *parked(grove_fn *fn, void *arg)
-{
-	grove_greenlet *greenlet = gt_spawn(fn, arg);
-
-	gt_until_parked(greenlet);
-	return greenlet;
-}
-
-static grove_greenlet *unstarted(grove_fn *fn, void *arg)
-{
-	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
-	grove_greenlet *greenlet = NULL;
-
-	attributes.flags = GROVE_UNSTARTED;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, fn, arg, &attributes));
-	return greenlet;
-}
-
 /* --- KL-1: any state ------------------------------------------------------------------------------- */
 
 /* KL-1: the dead are left alone, as often as one likes, without a switch. */
 GT_STRICT_TEST(test_kill_of_the_dead)
 {
 	grove_failure *failure = grove_failure_new(-EIO, NULL);
-	grove_greenlet *dead = gt_spawn(return_it, V1);
+	grove_greenlet *dead = gt_spawn(gt_return_it, V1);
 	bool ran = false;
 
 	GT_CHECK_IS(0, grove_join(dead, gt_soon()));
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	for (int i = 0; i < 3; i++) {
 		GT_CHECK_IS(0, grove_kill(dead, NULL, gt_soon()));
 		GT_CHECK_IS(0, grove_kill(dead, failure, GROVE_POLL));
@@ -81,11 +52,11 @@ static grove_greenlet *make_unrun(enum unrun way, bool *ran)
 
 	switch (way) {
 	case MADE:
-		return unstarted(note_run, ran);
+		return gt_spawn_unstarted(gt_note_run, ran);
 	case STARTED:
-		return gt_spawn(note_run, ran);
+		return gt_spawn(gt_note_run, ran);
 	default:
-		GT_CHECK_IS(0, grove_spawn_later(&greenlet, note_run, ran, grove_in_s(3600)));
+		GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_note_run, ran, grove_in_s(3600)));
 		return greenlet;
 	}
 }
@@ -99,7 +70,7 @@ GT_STRICT_TEST(test_kill_before_the_first_run)
 			bool ran = false;
 			bool other_ran = false;
 			grove_greenlet *greenlet = make_unrun(way, &ran);
-			grove_greenlet *other = gt_spawn(note_run, &other_ran);
+			grove_greenlet *other = gt_spawn(gt_note_run, &other_ran);
 			void *value = V1;
 
 			GT_CHECK_IS(0, grove_kill(greenlet, NULL, wait ? gt_soon() : GROVE_POLL));
@@ -151,11 +122,11 @@ GT_TEST(test_kill_before_the_first_run_wakes_joiners)
 {
 	for (int count = 1; count <= 40; count += 39) {
 		bool ran = false;
-		grove_greenlet *greenlet = unstarted(note_run, &ran);
+		grove_greenlet *greenlet = gt_spawn_unstarted(gt_note_run, &ran);
 		grove_greenlet *joiners[40];
 
 		for (int i = 0; i < count; i++)
-			joiners[i] = parked(join_it, greenlet);
+			joiners[i] = gt_spawn_parked(join_it, greenlet);
 		GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 		for (int i = 0; i < count; i++)
 			GT_CHECK_IS(0, gt_value_of(joiners[i]));
@@ -169,7 +140,7 @@ GT_TEST(test_kill_before_the_first_run_wakes_joiners)
 /* KL-3, KL-9, GL-9, GT-3: it is dead when a waiting kill returns, and has succeeded without a value. */
 GT_TEST(test_kill_of_a_waiting_greenlet)
 {
-	grove_greenlet *greenlet = parked(wait_for_ever, NULL);
+	grove_greenlet *greenlet = gt_spawn_parked(wait_for_ever, NULL);
 	void *value = V1;
 
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, gt_soon()));
@@ -183,9 +154,9 @@ GT_TEST(test_kill_of_a_waiting_greenlet)
 /* KL-3: who only asks does not wait. */
 GT_STRICT_TEST(test_polling_kill_does_not_suspend)
 {
-	grove_greenlet *greenlet = parked(wait_for_ever, NULL);
+	grove_greenlet *greenlet = gt_spawn_parked(wait_for_ever, NULL);
 	bool ran = false;
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 	GT_CHECK(!ran);
@@ -218,7 +189,7 @@ static void *clean_up_and_return_7(void *arg)
 GT_TEST(test_kill_waits_for_the_cleanup)
 {
 	struct story story = { .until = grove_in_ms(10) };
-	grove_greenlet *greenlet = parked(clean_up_and_return_7, &story);
+	grove_greenlet *greenlet = gt_spawn_parked(clean_up_and_return_7, &story);
 
 	GT_CHECK_IS(1, story.step);
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, gt_soon()));
@@ -240,7 +211,7 @@ static void *ignore_one_kill(void *event)
 GT_TEST(test_kill_may_be_ignored)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *greenlet = parked(ignore_one_kill, &event);
+	grove_greenlet *greenlet = gt_spawn_parked(ignore_one_kill, &event);
 	grove_deadline deadline = grove_in_ms(3);
 
 	GT_CHECK_IS(-ETIMEDOUT, grove_kill(greenlet, NULL, deadline));
@@ -451,7 +422,7 @@ GT_TEST(test_two_kills_in_a_row)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(orders); i++) {
 		struct pair pair = { .second = false };
-		grove_greenlet *greenlet = parked(take_two, &pair);
+		grove_greenlet *greenlet = gt_spawn_parked(take_two, &pair);
 
 		GT_CHECK_IS(0, grove_kill(greenlet, orders[i][0], GROVE_POLL));
 		GT_CHECK_IS(0, grove_kill(greenlet, orders[i][1], GROVE_POLL));
@@ -522,7 +493,7 @@ static void *clean_up_slowly(void *event)
 GT_TEST(test_several_killers)
 {
 	grove_event never = GROVE_EVENT_INIT;
-	grove_greenlet *target = parked(clean_up_slowly, &never);
+	grove_greenlet *target = gt_spawn_parked(clean_up_slowly, &never);
 	struct killer killers[20];
 	grove_greenlet *greenlets[20];
 
@@ -548,7 +519,7 @@ GT_TEST(test_kill_with_a_failure)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(codes); i++) {
 		grove_failure *failure = grove_failure_new(codes[i], "out");
-		grove_greenlet *greenlet = parked(wait_for_ever, NULL);
+		grove_greenlet *greenlet = gt_spawn_parked(wait_for_ever, NULL);
 
 		GT_CHECK_IS(0, grove_kill(greenlet, failure, gt_soon()));
 		GT_CHECK_IS(GROVE_FAULTED, grove_greenlet_state(greenlet));
@@ -632,7 +603,7 @@ GT_TEST(test_kill_is_outside_the_errors_of_the_kernel)
 GT_TEST(test_killed_killer)
 {
 	grove_event event = GROVE_EVENT_INIT;
-	grove_greenlet *target = parked(ignore_one_kill, &event);
+	grove_greenlet *target = gt_spawn_parked(ignore_one_kill, &event);
 	struct killer killer = { .target = target, .deadline = gt_soon() };
 	grove_greenlet *greenlet = gt_spawn(kill_it, &killer);
 
@@ -697,7 +668,7 @@ GT_STRICT_TEST(test_kill_of_a_raw_one)
 	bool ran = false;
 	uint64_t id = 0;
 
-	GT_CHECK_IS(0, grove_spawn_raw(&id, note_run, &ran));
+	GT_CHECK_IS(0, grove_spawn_raw(&id, gt_note_run, &ran));
 	grove_greenlet *greenlet = grove_lookup(id);
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 	GT_CHECK(grove_ready(greenlet));
@@ -760,7 +731,7 @@ static void *clean_up_at_length(void *arg)
 	c->codes[0] = grove_event_wait(&never, NULL, gt_soon());
 	/* It blocks, spawns and joins, as at any other time. */
 	GT_CHECK_IS(0, grove_sleep(grove_in_ms(1)));
-	GT_CHECK_IS((intptr_t)V1, gt_value_of(gt_spawn(return_it, V1)));
+	GT_CHECK_IS((intptr_t)V1, gt_value_of(gt_spawn(gt_return_it, V1)));
 	GT_CHECK_IS(0, grove_event_send(&c->entered, NULL));
 	c->codes[1] = grove_event_wait(&never, NULL, gt_soon());
 	c->codes[2] = grove_sleep(grove_in_ms(1));
@@ -772,7 +743,7 @@ static void *clean_up_at_length(void *arg)
 GT_TEST(test_kill_during_the_cleanup)
 {
 	struct cleaning c = { .codes = { 1, 1, 1 } };
-	grove_greenlet *greenlet = parked(clean_up_at_length, &c);
+	grove_greenlet *greenlet = gt_spawn_parked(clean_up_at_length, &c);
 
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 	GT_CHECK_IS(0, grove_event_wait(&c.entered, NULL, gt_soon()));
@@ -807,8 +778,8 @@ GT_TEST(test_kill_in_a_callback)
 {
 	bool ran = false;
 	struct from_hub f = {
-		.alive = parked(wait_for_ever, NULL),
-		.unrun = unstarted(note_run, &ran),
+		.alive = gt_spawn_parked(wait_for_ever, NULL),
+		.unrun = gt_spawn_unstarted(gt_note_run, &ran),
 	};
 	grove_timer timer = GROVE_TIMER_INIT;
 
@@ -826,16 +797,16 @@ GT_TEST(test_kill_in_a_callback)
 GT_THREAD_TEST(test_kill_from_outside)
 {
 	bool ran = false;
-	grove_greenlet *greenlet = parked(wait_for_ever, NULL);
+	grove_greenlet *greenlet = gt_spawn_parked(wait_for_ever, NULL);
 
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, gt_soon()));
 	GT_CHECK_IS(GROVE_EXITED, grove_greenlet_state(greenlet));
 	grove_greenlet_release(greenlet);
-	greenlet = unstarted(note_run, &ran);
+	greenlet = gt_spawn_unstarted(gt_note_run, &ran);
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, gt_soon()));
 	GT_CHECK(!ran);
 	grove_greenlet_release(greenlet);
-	greenlet = parked(wait_for_ever, NULL);
+	greenlet = gt_spawn_parked(wait_for_ever, NULL);
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 	gt_join(greenlet);
 }
@@ -944,7 +915,7 @@ static void next_starting(void *arg)
 	GT_CHECK_IS(shot->began ? GROVE_DONE : GROVE_EXITED, grove_greenlet_state(shot->target));
 	grove_greenlet_release(shot->target);
 	shot->began = false;
-	shot->target = unstarted(spin_then_end, shot);
+	shot->target = gt_spawn_unstarted(spin_then_end, shot);
 }
 
 /* KL-2, GL-3, GT-6 [N]: a kill, a cancel and a start at the same moment. */
@@ -959,7 +930,7 @@ GT_TEST(test_kill_cancel_and_start)
 		.arg = &shot,
 	};
 
-	shot.target = unstarted(spin_then_end, &shot);
+	shot.target = gt_spawn_unstarted(spin_then_end, &shot);
 	gt_race(&race);
 	race.threads = 2;
 	gt_race(&race);

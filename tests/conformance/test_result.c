@@ -20,14 +20,6 @@ static void *get_value(void *result)
 	return rc == 0 ? value : GT_VALUE(rc);
 }
 
-static grove_greenlet *parked(grove_fn *fn, void *arg)
-{
-	grove_greenlet *greenlet = gt_spawn(fn, arg);
-
-	gt_until_parked(greenlet);
-	return greenlet;
-}
-
 static void check_value(void *expected, grove_result *result)
 {
 	void *value = NULL;
@@ -48,7 +40,7 @@ GT_TEST(test_set_and_get)
 
 		memset(&result, 0, sizeof(result));
 		GT_CHECK_IS(-EAGAIN, grove_result_get(&result, NULL, GROVE_POLL));
-		grove_greenlet *reader = parked(get_value, &result);
+		grove_greenlet *reader = gt_spawn_parked(get_value, &result);
 		GT_CHECK_IS(0, grove_result_set(&result, values[i]));
 		GT_CHECK_IS((intptr_t)values[i], gt_value_of(reader));
 		for (int j = 0; j < 3; j++) {
@@ -77,7 +69,7 @@ GT_TEST(test_set_failure)
 	grove_failure *failure = grove_failure_new(-EPROTO, "no");
 
 	for (int i = 0; i < MANY; i++)
-		readers[i] = parked(get_failure, &result);
+		readers[i] = gt_spawn_parked(get_failure, &result);
 	GT_CHECK_IS(0, grove_result_set_failure(&result, failure));
 	for (int i = 0; i < MANY; i++)
 		GT_CHECK_IS((intptr_t)failure, gt_value_of(readers[i]));
@@ -87,20 +79,14 @@ GT_TEST(test_set_failure)
 	grove_failure_release(failure);
 }
 
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
 /* AR-1: neither set nor a get of a set one suspends. */
 GT_STRICT_TEST(test_set_does_not_suspend)
 {
 	grove_result result = GROVE_RESULT_INIT;
-	grove_greenlet *reader = parked(get_value, &result);
+	grove_greenlet *reader = gt_spawn_parked(get_value, &result);
 	bool ran = false;
 
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	GT_CHECK_IS(0, grove_result_set(&result, V1));
 	GT_CHECK_IS(0, grove_result_get(&result, NULL, GROVE_NEVER));
 	GT_CHECK_IS(0, grove_result_get(&result, NULL, GROVE_DEADLINE(0)));
@@ -146,7 +132,7 @@ GT_TEST(test_second_set_is_refused)
 GT_TEST(test_waiter_gets_the_first)
 {
 	grove_result result = GROVE_RESULT_INIT;
-	grove_greenlet *reader = parked(get_value, &result);
+	grove_greenlet *reader = gt_spawn_parked(get_value, &result);
 
 	GT_CHECK_IS(0, grove_result_set(&result, V1));
 	GT_CHECK_IS(-EALREADY, grove_result_set(&result, V2));
@@ -162,7 +148,7 @@ GT_STRICT_TEST(test_poll_does_not_suspend)
 	bool ran = false;
 	void *value = V2;
 
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 	GT_CHECK_IS(-EAGAIN, grove_result_get(&result, &value, GROVE_POLL));
 	GT_CHECK(!ran);
 	GT_CHECK(value == V2);
@@ -178,7 +164,7 @@ GT_TEST(test_get_times_out)
 	GT_CHECK_IS(-ETIMEDOUT, grove_result_get(&result, NULL, deadline));
 	GT_CHECK(grove_now_ns() >= deadline.ns);
 	GT_CHECK_IS(-ETIMEDOUT, grove_result_get(&result, NULL, GROVE_DEADLINE(0)));
-	grove_greenlet *reader = parked(get_value, &result);
+	grove_greenlet *reader = gt_spawn_parked(get_value, &result);
 	GT_CHECK_IS(0, grove_result_set(&result, V1));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(reader));
 }
@@ -254,8 +240,8 @@ GT_STRICT_TEST(test_readers_run_in_order)
 GT_TEST(test_killed_reader_leaves)
 {
 	grove_result result = GROVE_RESULT_INIT;
-	grove_greenlet *first = parked(get_value, &result);
-	grove_greenlet *killed = parked(get_value, &result);
+	grove_greenlet *first = gt_spawn_parked(get_value, &result);
+	grove_greenlet *killed = gt_spawn_parked(get_value, &result);
 
 	GT_CHECK_IS(-EBUSY, grove_result_destroy(&result));
 	GT_CHECK_IS(0, grove_kill(killed, NULL, gt_soon()));
@@ -425,7 +411,7 @@ GT_THREAD_TEST(test_between_greenlets_and_outside)
 {
 	grove_result there = GROVE_RESULT_INIT;
 	grove_result back = GROVE_RESULT_INIT;
-	grove_greenlet *reader = parked(get_value, &back);
+	grove_greenlet *reader = gt_spawn_parked(get_value, &back);
 
 	grove_greenlet *setter = gt_spawn(set_v1, &there);
 	GT_CHECK_IS((intptr_t)V1, (intptr_t)get_value(&there));
@@ -455,7 +441,7 @@ GT_TEST(test_use_in_a_callback)
 {
 	struct from_hub f = { .get_unset = 1 };
 	grove_timer timer = GROVE_TIMER_INIT;
-	grove_greenlet *reader = parked(get_value, &f.waited);
+	grove_greenlet *reader = gt_spawn_parked(get_value, &f.waited);
 
 	GT_CHECK_IS(0, grove_result_set(&f.set, V2));
 	GT_CHECK_IS(0, grove_timer_start(&timer, use_in_hub, &f, 0, 0, GROVE_POLL));
@@ -511,7 +497,7 @@ GT_TEST(test_woken_reader_may_free)
 {
 	for (int i = 0; i < GT_ROUNDS / 20; i++) {
 		grove_result *result = calloc(1, sizeof(*result));
-		grove_greenlet *reader = parked(get_and_free, result);
+		grove_greenlet *reader = gt_spawn_parked(get_and_free, result);
 
 		GT_CHECK_IS(0, grove_result_set(result, i % 2 == 0 ? V1 : WIDE));
 		gt_join(reader);

@@ -4,20 +4,6 @@
  */
 #include "gt.h"
 
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
-static grove_greenlet *parked(grove_fn *fn, void *arg)
-{
-	grove_greenlet *greenlet = gt_spawn(fn, arg);
-
-	gt_until_parked(greenlet);
-	return greenlet;
-}
-
 /* --- SL-1: giving way --------------------------------------------------------------------------------- */
 
 static char written[64];
@@ -55,7 +41,7 @@ GT_STRICT_TEST(test_yield_lets_all_run)
 	for (size_t way = 0; way <= GV_ARRAY_LEN(passed); way++) {
 		memset(ran, 0, sizeof(ran));
 		for (int i = 0; i < MANY; i++)
-			greenlets[i] = gt_spawn(note_run, &ran[i]);
+			greenlets[i] = gt_spawn(gt_note_run, &ran[i]);
 		GT_CHECK_IS(0, way == 0 ? grove_yield() : grove_sleep(passed[way - 1]));
 		for (int i = 0; i < MANY; i++)
 			GT_CHECK(ran[i]);
@@ -86,7 +72,7 @@ GT_TEST(test_yield_lets_the_woken_run)
 	grove_greenlet *greenlets[MANY];
 
 	for (int i = 0; i < MANY; i++)
-		greenlets[i] = parked(wait_then_count, &turns);
+		greenlets[i] = gt_spawn_parked(wait_then_count, &turns);
 	grove_flag_set(&turns.flag);
 	GT_CHECK_IS(0, grove_yield());
 	GT_CHECK(turns.ran == MANY || grove_hub_count() > 1);
@@ -102,7 +88,7 @@ GT_TEST(test_yields_let_the_new_run)
 	bool ran[MANY] = { false };
 
 	for (int i = 0; i < MANY; i++)
-		greenlets[i] = gt_spawn(note_run, &ran[i]);
+		greenlets[i] = gt_spawn(gt_note_run, &ran[i]);
 	for (int i = 0; i < MANY; i++)
 		gt_until(grove_ready(greenlets[i]));
 	for (int i = 0; i < MANY; i++) {
@@ -115,7 +101,7 @@ GT_TEST(test_yields_let_the_new_run)
 GT_STRICT_TEST(test_polling_sleep_does_not_suspend)
 {
 	bool ran = false;
-	grove_greenlet *other = gt_spawn(note_run, &ran);
+	grove_greenlet *other = gt_spawn(gt_note_run, &ran);
 
 	GT_CHECK_IS(0, grove_sleep(GROVE_POLL));
 	GT_CHECK(!ran);
@@ -204,7 +190,7 @@ GT_STRICT_TEST(test_sleepers_wake_in_order)
 
 	order_count = 0;
 	for (size_t i = 0; i < GV_ARRAY_LEN(places); i++)
-		sleepers[i] = parked(sleep_and_note, &places[i]);
+		sleepers[i] = gt_spawn_parked(sleep_and_note, &places[i]);
 	for (size_t i = 0; i < GV_ARRAY_LEN(places); i++)
 		gt_join(sleepers[i]);
 	for (int i = 0; i < (int)GV_ARRAY_LEN(places); i++)
@@ -229,7 +215,7 @@ GT_TEST(test_sleep_can_be_killed)
 	grove_fn *const ways[] = { sleep_long, sleep_for_ever };
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(ways); i++) {
-		grove_greenlet *sleeper = parked(ways[i], NULL);
+		grove_greenlet *sleeper = gt_spawn_parked(ways[i], NULL);
 
 		GT_CHECK_IS(i == 0, gt_stats().timers);
 		GT_CHECK_IS(0, grove_kill(sleeper, NULL, GROVE_POLL));

@@ -9,17 +9,6 @@ static int numbers[4];
 
 #define V1 (&numbers[1])
 
-static void *return_it(void *value)
-{
-	return value;
-}
-
-static void *note_run(void *flag)
-{
-	*(bool *)flag = true;
-	return NULL;
-}
-
 static void *wait_then_return(void *event)
 {
 	void *value = NULL;
@@ -46,7 +35,7 @@ GT_TEST(test_null_function_is_refused)
 	GT_CHECK_IS(-EINVAL, grove_spawn(&greenlet, NULL, NULL));
 	GT_CHECK_IS(-EINVAL, grove_spawn_raw(&id, NULL, NULL));
 	GT_CHECK_IS(-EINVAL, grove_spawn_copy(&greenlet, NULL, numbers, sizeof(numbers)));
-	GT_CHECK_IS(-EINVAL, grove_spawn_copy(&greenlet, return_it, NULL, 1));
+	GT_CHECK_IS(-EINVAL, grove_spawn_copy(&greenlet, gt_return_it, NULL, 1));
 	GT_CHECK_IS(-EINVAL, grove_spawn_later(&greenlet, NULL, NULL, grove_in_ms(1)));
 	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, NULL, NULL, &attributes));
 	GT_CHECK(greenlet == (grove_greenlet *)(void *)numbers);
@@ -64,21 +53,21 @@ GT_TEST(test_bad_attributes_are_refused)
 
 	a.release_arg = count_up;
 	a.size = sizeof(a) - 1;
-	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	a.size = 0;
-	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	a.size = sizeof(a);
 	a.flags = 0x80000000u;
-	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	a.flags = GROVE_ON_HUB;
 	a.hub = grove_hub_count();
-	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	a.hub = -2;
-	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+	GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	a.flags = 0;
 	for (size_t i = 0; i < GV_ARRAY_LEN(stacks); i++) {
 		a.stack_size = stacks[i];
-		GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, return_it, &released, &a));
+		GT_CHECK_IS(-EINVAL, grove_spawn_with(&greenlet, gt_return_it, &released, &a));
 	}
 
 	struct {
@@ -87,9 +76,9 @@ GT_TEST(test_bad_attributes_are_refused)
 	} newer = { .known = GROVE_ATTRIBUTES_INIT };
 	newer.known.size = sizeof(newer);
 	newer.unknown = 1;
-	GT_CHECK_IS(-E2BIG, grove_spawn_with(&greenlet, return_it, NULL, &newer.known));
+	GT_CHECK_IS(-E2BIG, grove_spawn_with(&greenlet, gt_return_it, NULL, &newer.known));
 	newer.unknown = 0;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, NULL, &newer.known));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &newer.known));
 	gt_join(greenlet);
 	GT_CHECK_IS(0, released);
 }
@@ -102,28 +91,28 @@ GT_TEST(test_all_forms_run)
 	grove_greenlet *greenlet = NULL;
 	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
 
-	GT_CHECK_IS(0, grove_spawn(&greenlet, return_it, V1));
+	GT_CHECK_IS(0, grove_spawn(&greenlet, gt_return_it, V1));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
-	GT_CHECK_IS(0, grove_spawn_later(&greenlet, return_it, V1, GROVE_POLL));
+	GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_return_it, V1, GROVE_POLL));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
-	GT_CHECK_IS(0, grove_spawn_later(&greenlet, return_it, V1, GROVE_DEADLINE(0)));
+	GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_return_it, V1, GROVE_DEADLINE(0)));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
-	GT_CHECK_IS(0, grove_spawn_later(&greenlet, return_it, V1, grove_in_ms(2)));
+	GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_return_it, V1, grove_in_ms(2)));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, V1, NULL));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, V1, NULL));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, V1, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, V1, &attributes));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
 
 	bool ran[6] = { false };
-	GT_CHECK_IS(0, grove_spawn(NULL, note_run, &ran[0]));
-	GT_CHECK_IS(0, grove_spawn_raw(NULL, note_run, &ran[1]));
-	GT_CHECK_IS(0, grove_spawn_later(NULL, note_run, &ran[2], GROVE_DEADLINE(0)));
-	GT_CHECK_IS(0, grove_spawn_with(NULL, note_run, &ran[3], &attributes));
+	GT_CHECK_IS(0, grove_spawn(NULL, gt_note_run, &ran[0]));
+	GT_CHECK_IS(0, grove_spawn_raw(NULL, gt_note_run, &ran[1]));
+	GT_CHECK_IS(0, grove_spawn_later(NULL, gt_note_run, &ran[2], GROVE_DEADLINE(0)));
+	GT_CHECK_IS(0, grove_spawn_with(NULL, gt_note_run, &ran[3], &attributes));
 	attributes.name = "nobody asks";
-	GT_CHECK_IS(0, grove_spawn_with(NULL, note_run, &ran[4], &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(NULL, gt_note_run, &ran[4], &attributes));
 	attributes.when = grove_in_ms(1);
-	GT_CHECK_IS(0, grove_spawn_with(NULL, note_run, &ran[5], &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(NULL, gt_note_run, &ran[5], &attributes));
 	gt_until(gt_stats().live == 1);
 	for (size_t i = 0; i < GV_ARRAY_LEN(ran); i++)
 		GT_CHECK(ran[i]);
@@ -188,9 +177,9 @@ GT_TEST(test_copy)
 	memset(&original, 0, sizeof(original));
 	GT_CHECK(gt_value_of(first) != 0);
 	GT_CHECK(gt_value_of(second) != 0);
-	GT_CHECK_IS(0, grove_spawn_copy(&first, return_it, &original, 0));
+	GT_CHECK_IS(0, grove_spawn_copy(&first, gt_return_it, &original, 0));
 	GT_CHECK_IS(0, gt_value_of(first));
-	GT_CHECK_IS(0, grove_spawn_copy(&first, return_it, NULL, 0));
+	GT_CHECK_IS(0, grove_spawn_copy(&first, gt_return_it, NULL, 0));
 	GT_CHECK_IS(0, gt_value_of(first));
 
 	/* Killed before it runs: the copy goes with it. */
@@ -418,17 +407,17 @@ static void use_hook(void)
 	GT_CHECK(hook.id == grove_id(grove_self()));
 	atomic_store(&hook.told, 0);
 
-	greenlet = gt_spawn(return_it, NULL);
+	greenlet = gt_spawn(gt_return_it, NULL);
 	check_told(1, greenlet);
 	gt_join(greenlet);
-	GT_CHECK_IS(0, grove_spawn_later(&greenlet, return_it, NULL, grove_in_ms(2)));
+	GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_return_it, NULL, grove_in_ms(2)));
 	check_told(1, greenlet);
 	gt_join(greenlet);
 	check_told(0, NULL);
 
 	/* When it is started, not when it is made. */
 	attributes.flags = GROVE_UNSTARTED;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, NULL, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &attributes));
 	check_told(0, NULL);
 	GT_CHECK_IS(0, grove_greenlet_start(greenlet, grove_in_ms(1)));
 	check_told(1, greenlet);
@@ -436,19 +425,19 @@ static void use_hook(void)
 	check_told(0, NULL);
 	gt_join(greenlet);
 
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, NULL, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &attributes));
 	GT_CHECK_IS(0, grove_kill(greenlet, NULL, GROVE_POLL));
 	check_told(0, NULL);
 	gt_join(greenlet);
 
 	attributes.flags = 0;
 	attributes.name = "named";
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, NULL, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &attributes));
 	check_told(1, greenlet);
 	gt_join(greenlet);
 
 	uint64_t id = 0;
-	GT_CHECK_IS(0, grove_spawn_raw(&id, return_it, NULL));
+	GT_CHECK_IS(0, grove_spawn_raw(&id, gt_return_it, NULL));
 	GT_CHECK_IS(1, hook.told);
 	GT_CHECK(hook.id == id);
 }
@@ -473,7 +462,7 @@ GT_TEST(test_cancel)
 	grove_greenlet *greenlet = NULL;
 	bool ran = false;
 
-	GT_CHECK_IS(0, grove_spawn_later(&greenlet, note_run, &ran, grove_in_s(3600)));
+	GT_CHECK_IS(0, grove_spawn_later(&greenlet, gt_note_run, &ran, grove_in_s(3600)));
 	GT_CHECK_IS(0, grove_cancel(greenlet));
 	GT_CHECK_IS(GROVE_EXITED, grove_greenlet_state(greenlet));
 	GT_CHECK_IS(0, gt_stats().timers);
@@ -506,7 +495,7 @@ static void *leave_child(void *arg)
 
 	attributes.flags = GROVE_WITH_SPAWNER;
 	attributes.when = family->when;
-	GT_CHECK_IS(0, grove_spawn_with(&family->child, note_run, &family->ran, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&family->child, gt_note_run, &family->ran, &attributes));
 	return NULL;
 }
 
@@ -542,7 +531,7 @@ static void *spawn_with_nobody(void *arg)
 	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
 
 	attributes.flags = GROVE_WITH_SPAWNER;
-	return GT_VALUE(grove_spawn_with(NULL, return_it, arg, &attributes));
+	return GT_VALUE(grove_spawn_with(NULL, gt_return_it, arg, &attributes));
 }
 
 /* HB-15: who is no greenlet is no spawner. */
@@ -582,7 +571,7 @@ GT_TEST(test_on_hub)
 	for (int i = 0; i < 32; i++)
 		gt_join(greenlets[i]);
 	attributes.hub = GROVE_ANY_HUB;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlets[0], return_it, V1, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlets[0], gt_return_it, V1, &attributes));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlets[0]));
 }
 
@@ -633,7 +622,7 @@ GT_TEST(test_stack_size)
 	GT_CHECK_IS(0, grove_spawn_with(&greenlet, use_stack, GT_VALUE(128 << 10), &attributes));
 	GT_CHECK_IS(1, gt_value_of(greenlet));
 	attributes.stack_size = 16 << 10;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, return_it, V1, &attributes));
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, V1, &attributes));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
 }
 
@@ -647,12 +636,12 @@ static void spawn_up_to_the_limit(void)
 
 	for (int i = 0; i < LIMIT - 1; i++)
 		greenlets[i] = gt_spawn(wait_then_return, &event);
-	GT_CHECK_IS(-EAGAIN, grove_spawn(&more, return_it, V1));
-	GT_CHECK_IS(-EAGAIN, grove_spawn_raw(NULL, return_it, V1));
-	GT_CHECK_IS(-EAGAIN, grove_spawn_later(&more, return_it, V1, grove_in_ms(1)));
+	GT_CHECK_IS(-EAGAIN, grove_spawn(&more, gt_return_it, V1));
+	GT_CHECK_IS(-EAGAIN, grove_spawn_raw(NULL, gt_return_it, V1));
+	GT_CHECK_IS(-EAGAIN, grove_spawn_later(&more, gt_return_it, V1, grove_in_ms(1)));
 	GT_CHECK_IS(0, grove_kill(greenlets[0], NULL, gt_soon()));
 	gt_join(greenlets[0]);
-	GT_CHECK_IS(0, grove_spawn(&more, return_it, V1));
+	GT_CHECK_IS(0, grove_spawn(&more, gt_return_it, V1));
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(more));
 	GT_CHECK_IS(0, grove_event_send(&event, NULL));
 	for (int i = 1; i < LIMIT - 1; i++)

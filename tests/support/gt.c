@@ -297,6 +297,35 @@ grove_greenlet *gt_spawn(grove_fn *fn, void *arg)
 	return greenlet;
 }
 
+grove_greenlet *gt_spawn_parked(grove_fn *fn, void *arg)
+{
+	grove_greenlet *greenlet = gt_spawn(fn, arg);
+
+	gt_until_parked(greenlet);
+	return greenlet;
+}
+
+grove_greenlet *gt_spawn_unstarted(grove_fn *fn, void *arg)
+{
+	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
+	grove_greenlet *greenlet = NULL;
+
+	attributes.flags = GROVE_UNSTARTED;
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, fn, arg, &attributes));
+	return greenlet;
+}
+
+void *gt_return_it(void *value)
+{
+	return value;
+}
+
+void *gt_note_run(void *flag)
+{
+	*(bool *)flag = true;
+	return NULL;
+}
+
 intptr_t gt_value_of(grove_greenlet *greenlet)
 {
 	void *value = NULL;

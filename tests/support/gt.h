@@ -129,6 +129,16 @@ void gt_options(grove_options *options);
 
 grove_greenlet *gt_spawn(grove_fn *fn, void *arg);
 
+/* The same; it is suspended in a wait by now. */
+grove_greenlet *gt_spawn_parked(grove_fn *fn, void *arg);
+
+/* The same; it is GROVE_NEW. */
+grove_greenlet *gt_spawn_unstarted(grove_fn *fn, void *arg);
+
+/* Bodies: return the argument; set the bool that it points to. */
+void *gt_return_it(void *value);
+void *gt_note_run(void *flag);
+
 /* The value of a greenlet that ends with one; its handle is released. */
 intptr_t gt_value_of(grove_greenlet *greenlet);
 

@@ -18,11 +18,13 @@
 #define GT_SLOW_BUILD 1
 #endif
 
-/* The one constant. */
+/* The one constant.  A long run may set its own. */
+#ifndef GT_SCALE
 #ifdef GT_SLOW_BUILD
 #define GT_SCALE 50
 #else
 #define GT_SCALE 1
+#endif
 #endif
 
 #define GT_SCALED(count) ((count) / GT_SCALE)

@@ -738,11 +738,10 @@ static void *body_of_cancel_race(void *arg)
 	*r = (struct race){ .code = 0 };
 	start_thread(&thread, cancel_in_race, r);
 	for (int i = 1; i <= ROUNDS && grove_now_ns() < end; i++) {
-		grove_deadline deadline = i % 3 == 0   ? GROVE_POLL
-					  : i % 3 == 1 ? GROVE_DEADLINE(0)
-						       : grove_in_ns(20000);
+		grove_deadline deadlines[] = { GROVE_POLL, GROVE_DEADLINE(0), grove_in_ns(20000),
+					       grove_in_ns(300000) };
 
-		CHECK_IS(0, grove_timer_start(&r->s.timer, note, &r->s, 0, 0, deadline));
+		CHECK_IS(0, grove_timer_start(&r->s.timer, note, &r->s, 0, 0, deadlines[i % 4]));
 		gv_store(&r->go, i, release);	       /* release: the start */
 		while (gv_load(&r->done, acquire) < i) /* acquire: the code */
 			(void)grove_yield();
@@ -780,6 +779,8 @@ static void *body_of_period_race(void *arg)
 		CHECK_IS(0, grove_timer_start(&r->s.timer, note, &r->s, 1, 0,
 					      i % 2 ? GROVE_POLL : GROVE_DEADLINE(0)));
 		gv_store(&r->go, i, release); /* release: the start */
+		for (int n = i % 5; n > 0; n--)
+			(void)grove_yield();
 		int rc = grove_timer_cancel(&r->s.timer);
 		CHECK(rc == 0 || rc == -EALREADY);
 		while (gv_load(&r->done, acquire) < i) /* acquire: the code */
