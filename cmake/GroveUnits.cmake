@@ -52,10 +52,12 @@ set_target_properties(grove PROPERTIES
 	LINKER_LANGUAGE C
 	LINK_DEPENDS "${GROVE_MAP}")
 target_sources(grove PRIVATE $<TARGET_OBJECTS:grove_objects>)
+# nodelete: its handlers of signals and forks, its thread-local pointer and its threads are in the
+# process for good, so dlclose must not take its code away.
 target_link_options(grove PRIVATE
 	"LINKER:--version-script=${GROVE_MAP}"
 	LINKER:--as-needed
-	LINKER:-z,relro,-z,now)
+	LINKER:-z,relro,-z,now,-z,nodelete)
 if(NOT GROVE_SANITIZE)
 	# A sanitizer's own symbols are only found in the program.
 	target_link_options(grove PRIVATE LINKER:-z,defs)

@@ -24,7 +24,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
-#include "base/fault.h"
+#include "base/memory.h"
 #include "plat/clock.h"
 #include "plat/fence.h"
 #include "plat/futex.h"
@@ -37,7 +37,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -93,8 +92,7 @@ static void open_table(struct walk *walk)
 
 	gv_slab_stats(&gv_records, &stats);
 	walk->room = (size_t)stats.chunks * GV_SLAB_CHUNK_SLOTS;
-	/* Not gv_zalloc: most of it is never touched, and comes as zero pages. */
-	walk->killed = gv_fault_here("drain") ? NULL : calloc(walk->room, sizeof(walk->killed[0]));
+	walk->killed = gv_zalloc(walk->room * sizeof(walk->killed[0]));
 	if (walk->killed == NULL)
 		walk->room = 0;
 }
@@ -104,7 +102,8 @@ static bool note_kill(struct walk *walk, const grove_greenlet *g)
 {
 	size_t index = gv_slab_index(g);
 	/* Lives differ in their low bits, and 0 stands for none. */
-	uint32_t life = (uint32_t)(gv_record_id(g) / (GV_SLAB_CHUNKS_MAX * GV_SLAB_CHUNK_SLOTS)) | 1u << 31;
+	uint32_t life =
+		(uint32_t)(gv_record_id(g) / (GV_SLAB_CHUNKS_MAX * GV_SLAB_CHUNK_SLOTS)) | 1u << 31;
 
 	if (index >= walk->room)
 		return true;
@@ -232,7 +231,7 @@ int gv_drain(grove_deadline deadline)
 	gv_fence_heavy();			    /* [drain] */
 	open_table(&walk);
 	int rc = kill_and_join(&walk);
-	free(walk.killed);
+	gv_free(walk.killed);
 	return rc;
 }
 

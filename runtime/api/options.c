@@ -334,7 +334,8 @@ static int probe_advised_guards(void)
 	gv_pages_unmap(memory, page);
 	if (guarded == 1)
 		return 0;
-	gv_log(GROVE_LOG_ERROR, "options: this kernel has no MADV_GUARD_INSTALL (error %d)", -error);
+	gv_log(GROVE_LOG_ERROR, "options: this kernel has no MADV_GUARD_INSTALL (error %d)",
+	       -error);
 	return -ENOTSUP;
 }
 

@@ -7,9 +7,8 @@
 #ifndef GV_API_QUOTA_H
 #define GV_API_QUOTA_H
 
-#include "base/compiler.h"
-
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Hubs run, `active` of them shall take work.  With `follow` that number changes with the quota. */
 void gv_quota_begin(bool follow, unsigned active);
@@ -17,7 +16,10 @@ void gv_quota_begin(bool follow, unsigned active);
 /* No hub runs. */
 void gv_quota_end(void);
 
-/* For tests: what the process may use now is asked here instead of the kernel; NULL: the kernel. */
+/* By one hub at a time, as often as it likes. */
+void gv_quota_look(int64_t now_ns);
+
+/* For tests: this is asked at every look what the process may use now; NULL: the kernel again. */
 void gv_quota_ask(unsigned (*ask)(void));
 
 #endif

@@ -32,13 +32,14 @@
  */
 #include "api/start.h"
 
+#include "api/chores.h"
 #include "api/drain.h"
+#include "api/fork.h"
 #include "api/hooks.h"
 #include "api/options.h"
 #include "api/overflow_report.h"
 #include "api/quota.h"
 #include "api/stats.h"
-#include "api/fork.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "plat/futex.h"
@@ -57,7 +58,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
-#include <string.h>
 #include <unistd.h>
 
 enum phase { STOPPED, STARTING, RUNNING, STOPPING, LOST, CHILD };
@@ -153,11 +153,12 @@ static int set_up_once(void)
 /* What is said from here on goes where these options want it. */
 static void speak_as(const grove_options *options)
 {
-	memset(&gv_runtime.options, 0, sizeof(gv_runtime.options));
-	if (options != NULL && options->size >= sizeof(*options)) {
-		gv_runtime.options.on_log = options->on_log;
-		gv_runtime.options.hook_arg = options->hook_arg;
-	}
+	grove_options now = gv_runtime.options;
+	bool usable = options != NULL && options->size >= sizeof(*options);
+
+	now.on_log = usable ? options->on_log : NULL;
+	now.hook_arg = usable ? options->hook_arg : NULL;
+	gv_runtime_set_options(&now);
 }
 
 static int prepare_stacks(const struct gv_settings *settings)
@@ -172,6 +173,19 @@ static int prepare_stacks(const struct gv_settings *settings)
 	return rc;
 }
 
+static int say_why(int rc, const char *what)
+{
+	const char *why = "no memory";
+
+	if (rc == -EAGAIN)
+		why = "no more threads";
+	else if (rc == -EMFILE || rc == -ENFILE)
+		why = "no more descriptors";
+	if (rc < 0)
+		gv_log(GROVE_LOG_ERROR, "cannot start %s: %s (error %d)", what, why, -rc);
+	return rc;
+}
+
 /* Phase STARTING.  Returns 0, or a code of grove_start with nothing begun. */
 static int begin(const grove_options *options, bool here)
 {
@@ -182,26 +196,27 @@ static int begin(const grove_options *options, bool here)
 	if (rc == 0)
 		rc = gv_memory_use(&settings.options.allocator);
 	if (rc == 0)
-		rc = set_up_once();
+		rc = say_why(set_up_once(), "the runtime");
 	if (rc == 0)
 		rc = prepare_stacks(&settings);
 	if (rc == 0)
-		rc = gv_fd_begin();
+		rc = say_why(gv_fd_begin(), "the poller");
 	if (rc < 0)
 		goto speechless;
 
-	gv_runtime.options = settings.options;
-	gv_runtime.counting = settings.options.max_greenlets != 0;
+	gv_runtime_set_options(&settings.options);
 	gv_store(&gv_runtime.live, 0, relaxed);	    /* relaxed: no hub runs yet */
 	gv_store(&gv_runtime.main_id, 0, relaxed);  /* relaxed: the same */
 	gv_store(&gv_runtime.draining, 0, relaxed); /* relaxed: the same */
-	gv_store(&gv_failure_backtraces, settings.options.backtraces, relaxed); /* relaxed: an option */
+	gv_store(&gv_failure_backtraces, settings.options.backtraces,
+		 relaxed); /* relaxed: an option */
 	gv_stats_begin();
-	rc = gv_runtime_begin(settings.options.hubs, here);
+	rc = say_why(gv_runtime_begin(settings.options.hubs, here), "the hubs");
 	if (rc < 0)
 		goto end_fd;
 	gv_stats_begun(settings.options.hubs);
 	gv_quota_begin(settings.follow_quota, settings.active);
+	gv_chores_begin();
 	return 0;
 
 end_fd:
@@ -244,8 +259,13 @@ int grove_start(const grove_options *options)
 
 int gv_api_ensure(void)
 {
+	enum phase now = (enum phase)gv_load(&phase, acquire); /* [phase] */
+
 	/* On a hub, whatever its phase: it runs. */
-	if (gv_load(&phase, acquire) == RUNNING || gv_hub_self() != NULL) /* [phase] */
+	if (now == RUNNING || gv_hub_self() != NULL)
+		return 0;
+	/* While hubs are left, waits go on, that of grove_stop for one.  `draining` is for the rest. */
+	if ((now == STOPPING || now == LOST) && gv_hub_total() != 0)
 		return 0;
 
 	int rc = claim_start_locked();
@@ -260,11 +280,12 @@ int gv_api_ensure(void)
 /* No hub runs any more. */
 static void wind_up(void)
 {
+	gv_chores_end();
 	gv_quota_end();
 	gv_timer_end_all();
 	gv_fd_end();
-	gv_fence(seq_cst); /* [ended] */
-	gv_wait_end_foreign(-ECANCELED); /* [ended] */
+	gv_fence(seq_cst);			   /* [ended] */
+	gv_wait_end_foreign(-ECANCELED);	   /* [ended] */
 	gv_store(&gv_runtime.main_id, 0, relaxed); /* relaxed: no hub runs */
 }
 
@@ -426,7 +447,7 @@ int grove_run(grove_fn *fn, void *arg, void **value, const grove_options *option
 	gv_lock_release(&lock);
 	gv_futex_wake(&phase, INT_MAX);
 
-	rc = spawn_main(&run, fn, arg, &main);
+	rc = say_why(spawn_main(&run, fn, arg, &main), "the main greenlet");
 	if (rc < 0)
 		gv_runtime_ask_stop();
 	gv_runtime_loop_here();

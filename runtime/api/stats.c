@@ -47,7 +47,8 @@ static void add_up_locked(struct totals *sum)
 	/* Ends first: whoever is counted as ended is counted as spawned, too. */
 	sum->ended = gv_load(&gv_runtime.foreign_ended, relaxed); /* relaxed: statistics */
 	for (unsigned i = 0; i < most_hubs; i++)
-		sum->ended += gv_load(&gv_hub_at(i)->stats.ended, relaxed); /* relaxed: statistics */
+		sum->ended +=
+			gv_load(&gv_hub_at(i)->stats.ended, relaxed); /* relaxed: statistics */
 
 	/* relaxed: statistics, all of them */
 	sum->spawned = gv_load(&gv_runtime.foreign_spawned, relaxed);
@@ -98,7 +99,7 @@ static void read_hubs(grove_stats *out)
 
 	if (total == 0)
 		return;
-	out->hubs = gv_load(&gv_runtime.active_hubs, relaxed); /* relaxed: statistics */
+	out->hubs = gv_load(&gv_runtime.active_hubs, relaxed);	/* relaxed: statistics */
 	out->hubs_sleeping = gv_load(&gv_idle.asleep, relaxed); /* relaxed: statistics */
 	for (unsigned i = 0; i < total; i++) {
 		struct gv_hub *hub = gv_hub_at(i);
@@ -132,15 +133,14 @@ static void read_totals_locked(grove_stats *out)
 	out->stacks_refused = now.stacks_refused - before.stacks_refused;
 }
 
-/*
- * Free stacks in the caches of hubs.  Their owners count without atomics, and a number that is a
- * little old does no harm; told to the sanitizer here and nowhere else.
- */
+/* Their owners count without atomics; a number that is a little old does no harm. */
 #if GV_TSAN
-__attribute__((no_sanitize("thread")))
+#define READ_RACILY __attribute__((no_sanitize("thread")))
+#else
+#define READ_RACILY
 #endif
-static uint64_t
-stacks_in_caches(void)
+
+READ_RACILY static uint64_t stacks_in_caches(void)
 {
 	uint64_t sum = 0;
 

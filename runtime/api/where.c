@@ -46,5 +46,6 @@ void grove_unhold(void)
 		GV_DEBUG_CHECK(before > 0, "grove_unhold without grove_hold");
 		if (before <= 0)
 			return;
-	} while (!gv_cas(&gv_runtime.holds, &before, before - 1, relaxed, relaxed)); /* relaxed: same */
+	} while (!gv_cas(&gv_runtime.holds, &before, before - 1, relaxed,
+			 relaxed)); /* relaxed: same */
 }

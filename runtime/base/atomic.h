@@ -31,14 +31,19 @@ void gv_perturb(void);
 
 #define gv_load(p, order) (gv_perturb(), atomic_load_explicit((p), memory_order_##order))
 #define gv_store(p, v, order) (gv_perturb(), atomic_store_explicit((p), (v), memory_order_##order))
-#define gv_xchg(p, v, order) (gv_perturb(), atomic_exchange_explicit((p), (v), memory_order_##order))
-#define gv_add(p, v, order) (gv_perturb(), atomic_fetch_add_explicit((p), (v), memory_order_##order))
-#define gv_sub(p, v, order) (gv_perturb(), atomic_fetch_sub_explicit((p), (v), memory_order_##order))
+#define gv_xchg(p, v, order)                                                                       \
+	(gv_perturb(), atomic_exchange_explicit((p), (v), memory_order_##order))
+#define gv_add(p, v, order)                                                                        \
+	(gv_perturb(), atomic_fetch_add_explicit((p), (v), memory_order_##order))
+#define gv_sub(p, v, order)                                                                        \
+	(gv_perturb(), atomic_fetch_sub_explicit((p), (v), memory_order_##order))
 #define gv_or(p, v, order) (gv_perturb(), atomic_fetch_or_explicit((p), (v), memory_order_##order))
-#define gv_and(p, v, order) (gv_perturb(), atomic_fetch_and_explicit((p), (v), memory_order_##order))
+#define gv_and(p, v, order)                                                                        \
+	(gv_perturb(), atomic_fetch_and_explicit((p), (v), memory_order_##order))
 #define gv_cas(p, expected, desired, ok, fail)                                                     \
-	(gv_perturb(), atomic_compare_exchange_strong_explicit((p), (expected), (desired),         \
-							       memory_order_##ok, memory_order_##fail))
+	(gv_perturb(),                                                                             \
+	 atomic_compare_exchange_strong_explicit((p), (expected), (desired), memory_order_##ok,    \
+						 memory_order_##fail))
 #define gv_fence(order) (gv_perturb(), atomic_thread_fence(memory_order_##order))
 
 #endif

@@ -68,8 +68,8 @@ struct connection {
 	struct gv_list link;
 	struct grove_server *server;
 	int fd;
-	grove_greenlet *greenlet; /* under the lock; NULL until its spawner has written it */
-	bool ended;		  /* under the lock */
+	grove_greenlet *greenlet;	/* under the lock; NULL until its spawner has written it */
+	bool ended;			/* under the lock */
 	_Atomic(grove_greenlet *) self; /* compared, not used */
 };
 
@@ -249,7 +249,8 @@ static int accept_all(struct grove_server *server)
 				rc = grove_yield();
 		} else if (is_shortage(rc)) {
 			if (!complained)
-				gv_log(GROVE_LOG_WARNING, "a server pauses: %s", grove_strerror(rc));
+				gv_log(GROVE_LOG_WARNING, "a server pauses: %s",
+				       grove_strerror(rc));
 			complained = true;
 			rc = pause_for(server, &pause_ms);
 		}
@@ -348,7 +349,8 @@ static bool is_handler(struct grove_server *server)
 		for (struct gv_list *l = lists[i]->next; l != lists[i] && !found; l = l->next) {
 			struct connection *connection = GV_CONTAINER_OF(l, struct connection, link);
 
-			found = gv_load(&connection->self, relaxed) == self; /* relaxed: as in serve */
+			found = gv_load(&connection->self, relaxed) ==
+				self; /* relaxed: as in serve */
 		}
 	}
 	gv_lock_release(&server->lock);

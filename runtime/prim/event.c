@@ -174,7 +174,7 @@ int grove_event_send_failure(grove_event *event, grove_failure *failure)
 			gv_failure_release(failure);
 			return refused(word);
 		}
-	} while (!gv_cas(&ev->word, &word, sent, acq_rel, relaxed)); /* [sent] [push] */
+	} while (!gv_cas(&ev->word, &word, sent, acq_rel, relaxed));	 /* [sent] [push] */
 	deliver(gv_chain_of(word), GV_CAUSE_FAILED, (uintptr_t)failure); /* I3, I4 */
 	gv_failure_release(failure);
 	return 0;

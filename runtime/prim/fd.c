@@ -34,13 +34,14 @@
  *     makes it ready is still to be reported: by the set, if it is in it; otherwise when the wait
  *     that follows puts it there, because the kernel then reports what is ready already.
  * F4  One waiter for each direction: BUSY goes from claim to release, and only the claimer waits.
- * F5  Descriptors that Grove opened stay in the set for their life.  Others are put there again
- *     before each wait: they may have been closed and opened without our knowledge, and then what
- *     we remember of their readiness is wrong at most until that wait.
+ * F5  Descriptors that Grove opened stay in the set for their life.  Others may have been closed and
+ *     opened without our knowledge, which the set does not survive.  Before each wait they are put
+ *     there again, unless it is still the same socket; so what we remember of their readiness is
+ *     wrong at most until that wait.
  *
- * May run at the same time: everything, on the same number.  While FINISHING, whoever enters asks
- * the kernel: if the number is not open, -EBADF; if it is, it is either not closed yet or somebody
- * else's already, and the caller sleeps until close(2) has returned.
+ * May run at the same time: everything, on the same number.  Who enters while FINISHING, and finds the
+ * number open, cannot tell whether it is not closed yet or somebody else's already, and sleeps until
+ * close(2) has returned.
  *
  * A short transfer on a TCP stream tells as much as EAGAIN (F3), and saves the call that would have
  * got it, unless the event that came with it said hang-up, error or urgent data (STICKY): those
@@ -80,6 +81,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CHUNKS = 1 << 18 }; /* 2^26 numbers; Linux stops at 2^20 unless told otherwise */
@@ -130,7 +132,8 @@ static GV_NOINLINE int make_record(int fd, struct gv_fd **record)
 
 	unsigned chunk = (unsigned)fd >> GV_FD_CHUNK_BITS;
 	unsigned used = gv_load(&chunks_used, relaxed); /* relaxed: the CAS decides */
-	while (used <= chunk && !gv_cas(&chunks_used, &used, chunk + 1, acq_rel, relaxed)) /* [table] */
+	while (used <= chunk &&
+	       !gv_cas(&chunks_used, &used, chunk + 1, acq_rel, relaxed)) /* [table] */
 		continue;
 	struct gv_fd *before = NULL;
 	if (!gv_cas(&table[chunk], &before, records, acq_rel, acquire)) { /* [table] */
@@ -174,7 +177,8 @@ static void end_words(struct gv_fd *record, uint32_t life)
 				word = 0; /* somebody was quicker */
 				break;
 			}
-		} while (!gv_cas(&record->word[i], &word, fresh, acq_rel, relaxed)); /* [tick] [push] */
+		} while (!gv_cas(&record->word[i], &word, fresh, acq_rel,
+				 relaxed)); /* [tick] [push] */
 		gv_deliver(hub, gv_chain_of(word), GV_CAUSE_CODE, (uintptr_t)(intptr_t)-EBADF);
 	}
 	if (hub != NULL)
@@ -192,21 +196,31 @@ static _Atomic uint32_t *futex_of(struct gv_fd *record)
 	return (_Atomic uint32_t *)(void *)half;
 }
 
-/* The record is FINISHING.  Returns 0: look again; or -EBADF. */
+/*
+ * The record is FINISHING.  Returns 0: the number is somebody else's, look again; or -EBADF.  Which of
+ * the two is behind the number now shows afterwards: the old one is gone then.
+ */
 static GV_NOINLINE int settle(struct gv_fd *record, int fd)
 {
-	if (!is_open(fd))
+	struct stat before;
+	struct stat after;
+
+	if (fstat(fd, &before) < 0)
 		return -EBADF;
 
-	uint64_t state = gv_load(&record->state, relaxed); /* relaxed: looked at again by the caller */
+	uint64_t state =
+		gv_load(&record->state, relaxed); /* relaxed: looked at again by the caller */
 	while (state & GV_FD_FINISHING) {
 		/* relaxed: the futex compares */
 		if (!(state & GV_FD_SLEEPERS) &&
 		    !gv_cas(&record->state, &state, state | GV_FD_SLEEPERS, relaxed, relaxed))
 			continue;
-		(void)gv_futex_wait(futex_of(record), (uint32_t)(state | GV_FD_SLEEPERS), INT64_MAX);
+		(void)gv_futex_wait(futex_of(record), (uint32_t)(state | GV_FD_SLEEPERS),
+				    INT64_MAX);
 		state = gv_load(&record->state, relaxed); /* relaxed: as above */
 	}
+	if (fstat(fd, &after) < 0 || before.st_ino != after.st_ino || before.st_dev != after.st_dev)
+		return -EBADF;
 	return 0;
 }
 
@@ -237,7 +251,8 @@ static GV_NOINLINE int finish(struct gv_fd *record, int fd, uint64_t state)
 	/* gv_fd_own may have been quicker: the number is in use again. */
 	state = gv_load(&record->state, relaxed); /* relaxed: the CAS decides */
 	while ((state & GV_FD_FINISHING) && gv_fd_life_of(state) == life) {
-		if (gv_cas(&record->state, &state, next_life(state), acq_rel, relaxed)) { /* [life] */
+		if (gv_cas(&record->state, &state, next_life(state), acq_rel,
+			   relaxed)) { /* [life] */
 			wake_sleepers(record, state);
 			break;
 		}
@@ -337,7 +352,8 @@ int gv_fd_probe(struct gv_fd_use *use)
 	uint64_t kind = (uint64_t)use->kind << GV_FD_KIND_SHIFT;
 	while (gv_fd_life_of(state) == use->life && (state & GV_FD_KIND) != kind) {
 		/* relaxed: a kind is only a guess */
-		if (gv_cas(&use->record->state, &state, (state & ~GV_FD_KIND) | kind, relaxed, relaxed))
+		if (gv_cas(&use->record->state, &state, (state & ~GV_FD_KIND) | kind, relaxed,
+			   relaxed))
 			break;
 	}
 	return 0;
@@ -447,7 +463,8 @@ void gv_fd_release(const struct gv_fd_use *use, enum gv_fd_direction direction, 
 
 	/* In another life the claim is gone by itself. */
 	while (gv_fd_current(use, word)) {
-		if (gv_cas(place, &word, word & ~(GV_FD_BUSY | also), acq_rel, relaxed)) /* [tick] */
+		if (gv_cas(place, &word, word & ~(GV_FD_BUSY | also), acq_rel,
+			   relaxed)) /* [tick] */
 			break;
 	}
 }
@@ -475,7 +492,8 @@ static void bury(const struct gv_fd_use *use, enum gv_fd_direction direction)
 	uint64_t word = gv_load(place, relaxed); /* relaxed: the CAS decides */
 
 	while (gv_fd_current(use, word) && gv_chain_of(word) != NULL) {
-		if (gv_cas(place, &word, word & ~GV_CHAIN_MASK, acq_rel, relaxed)) { /* [tick] [push] */
+		if (gv_cas(place, &word, word & ~GV_CHAIN_MASK, acq_rel,
+			   relaxed)) { /* [tick] [push] */
 			struct gv_node *dead = gv_chain_of(word);
 			struct gv_hub *hub = gv_enter();
 

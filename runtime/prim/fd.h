@@ -42,13 +42,14 @@ enum gv_fd_kind {
 struct gv_fd {
 	_Atomic uint64_t state;
 	_Atomic uint64_t word[2];
+	_Atomic uint64_t inode; /* of the socket that was put into the poller's set, or 0 */
 } GV_ALIGNED(GV_CACHE_LINE);
 
 #define GV_FD_READY UINT64_C(0x01)   /* a try is worth it; else wait first */
 #define GV_FD_BUSY UINT64_C(0x02)    /* a call has claimed this direction, to wait */
 #define GV_FD_STICKY UINT64_C(0x04)  /* hang-up, error or urgent data: short proves nothing */
 #define GV_FD_FORWARD UINT64_C(0x08) /* write: what makes it ready makes the read word ready, too */
-#define GV_FD_SHUT UINT64_C(0x10)    /* shut down by grove_shutdown: poll(2) does not always say so */
+#define GV_FD_SHUT UINT64_C(0x10) /* shut down by grove_shutdown: poll(2) does not always say so */
 #define GV_FD_LIFE (UINT64_C(0xff) << 48)
 #define GV_FD_TICK (UINT64_C(1) << 56)
 #define GV_FD_TICKS (UINT64_C(0xff) << 56)

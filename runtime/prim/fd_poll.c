@@ -16,7 +16,11 @@
  * W3  The first descriptor may come from a foreign pthread while all hubs sleep on their words: then
  *     one is woken, and finds on its way back to sleep that the poller is wanted.  Later ones find a
  *     hub that runs or that sleeps in the poller (idle.c).
- * W4  Foreign pthreads use the poller under a lock, since it may be closed under them.  Hubs do
+ * W4  A socket has one description, and that stays in the set under a number until it is closed
+ *     everywhere.  So where the inode is the one that was put there, the description is in the set;
+ *     the ends of a pipe have the same inode, and are put there again.  Putting again what is ready
+ *     to be written to has its price: an event that nobody waits for.
+ * W5  Foreign pthreads use the poller under a lock, since it may be closed under them.  Hubs do
  *     not: it is closed when none is left.
  *
  * [wanted]  the first one: add seq_cst, then a push to an inbox ([sleep] of idle.c).  hub: takes the
@@ -34,6 +38,7 @@
 #include "wait/node.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 /* One call of gv_fd_poll looks at that many batches of events: the rest is for the next one. */
 #define BATCHES_AT_ONCE 4
@@ -42,7 +47,7 @@
 
 static struct gv_poller poller = { .set = -1, .bell = -1 };
 static _Atomic uint32_t watched; /* records that are WATCHED */
-static struct gv_lock lock;	 /* W4 */
+static struct gv_lock lock;	 /* W5 */
 static bool opened;		 /* under the lock; hubs know */
 
 int gv_fd_begin(void)
@@ -142,7 +147,7 @@ static int put_by_anybody(int fd, uint64_t cookie, bool again)
 		return put(fd, cookie, again);
 
 	int rc = -ECANCELED;
-	gv_lock_acquire(&lock); /* W4 */
+	gv_lock_acquire(&lock); /* W5 */
 	if (opened)
 		rc = put(fd, cookie, again);
 	gv_lock_release(&lock);
@@ -176,6 +181,14 @@ static void fail_to_watch(const struct gv_fd_use *use)
 	}
 }
 
+/* Names a socket as long as it exists; 0: it is none. */
+static uint64_t socket_inode(int fd)
+{
+	struct stat file;
+
+	return fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode) ? (uint64_t)file.st_ino : 0;
+}
+
 int gv_fd_watch(const struct gv_fd_use *use)
 {
 	struct gv_fd *record = use->record;
@@ -192,6 +205,10 @@ int gv_fd_watch(const struct gv_fd_use *use)
 		/* relaxed: says nothing about other memory */
 	} while (!gv_cas(&record->state, &state, state | GV_FD_WATCHED, relaxed, relaxed));
 
+	uint64_t inode = use->owned ? 0 : socket_inode(use->fd);
+	if (was_watched && inode != 0 &&
+	    gv_load(&record->inode, relaxed) == inode) /* relaxed: W4 */
+		return 0;
 	bool first = !was_watched && gv_add(&watched, 1, seq_cst) == 0; /* [wanted] */
 	int rc = put_by_anybody(use->fd, cookie, was_watched);
 	if (rc == 0 && GV_UNLIKELY(first) && gv_hub_self() == NULL)
@@ -200,6 +217,7 @@ int gv_fd_watch(const struct gv_fd_use *use)
 		fail_to_watch(use);
 		return rc == -ENOSPC ? -ENOMEM : rc;
 	}
+	gv_store(&record->inode, inode, relaxed); /* relaxed: W4 */
 	return 0;
 }
 
@@ -211,7 +229,7 @@ void gv_fd_unwatch(struct gv_fd *record, int fd)
 		(void)gv_poller_remove(&poller, fd);
 		return;
 	}
-	gv_lock_acquire(&lock); /* W4 */
+	gv_lock_acquire(&lock); /* W5 */
 	if (opened)
 		(void)gv_poller_remove(&poller, fd);
 	gv_lock_release(&lock);

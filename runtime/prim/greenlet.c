@@ -65,8 +65,19 @@ bool gv_greenlet_count_in(struct gv_hub *hub)
 	return true;
 }
 
+void gv_greenlet_count_back(struct gv_hub *hub)
+{
+	if (hub != NULL)
+		gv_count_many(&hub->stats.spawned, UINT64_MAX); /* one less */
+	else
+		gv_sub(&gv_runtime.foreign_spawned, 1, relaxed); /* relaxed: statistics */
+	if (GV_UNLIKELY(gv_runtime.counting))
+		gv_sub(&gv_runtime.live, 1, relaxed); /* relaxed: only counts */
+}
+
 /* I2.  Returns whom to run next, if it is known. */
-GV_INLINE struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_greenlet *g, uint64_t kind)
+GV_INLINE struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_greenlet *g,
+					     uint64_t kind)
 {
 	uint64_t done = gv_load(&g->done, relaxed); /* relaxed: the CAS decides */
 	uint64_t ended;
@@ -85,8 +96,8 @@ GV_INLINE struct grove_greenlet *publish_end(struct gv_hub *hub, struct grove_gr
 
 	/* relaxed: taken.  A waiter of this hub is saved: we are running. */
 	if (hub != NULL && chain->hub == hub->id && !hub->strict && gv_may_hand_over(hub) &&
-	    gv_load(&chain->next, relaxed) == NULL && gv_load(&chain->kind, relaxed) == GV_NODE_WAITER &&
-	    !gv_in_hub_context(hub)) {
+	    gv_load(&chain->next, relaxed) == NULL &&
+	    gv_load(&chain->kind, relaxed) == GV_NODE_WAITER && !gv_in_hub_context(hub)) {
 		struct grove_greenlet *waiter = chain->waiter;
 		uint64_t token = chain->token;
 
@@ -117,9 +128,8 @@ static bool extra_outlives(const struct gv_extra *extra)
 }
 
 /* Everything that an ordinary end does not have. */
-static GV_NOINLINE struct grove_greenlet *finish_slow(struct gv_hub **hub_place,
-						      struct grove_greenlet *g,
-						      struct gv_cold *cold, void *value)
+static GV_NOINLINE struct grove_greenlet *
+finish_slow(struct gv_hub **hub_place, struct grove_greenlet *g, struct gv_cold *cold, void *value)
 {
 	struct gv_hub *hub = *hub_place;
 	struct gv_extra *extra = cold->extra;
@@ -144,8 +154,10 @@ static GV_NOINLINE struct grove_greenlet *finish_slow(struct gv_hub **hub_place,
 			gv_report_failure(g, failure);
 			hub = *hub_place = gv_enter();
 			if (failure->code == GROVE_FATAL) {
-				uint64_t main_id = gv_load(&gv_runtime.main_id, relaxed); /* relaxed: set at start */
-				struct grove_greenlet *main = main_id != 0 ? gv_record_lookup(main_id) : NULL;
+				uint64_t main_id = gv_load(&gv_runtime.main_id,
+							   relaxed); /* relaxed: set at start */
+				struct grove_greenlet *main =
+					main_id != 0 ? gv_record_lookup(main_id) : NULL;
 
 				if (main != NULL) {
 					if (main != g)
@@ -215,7 +227,8 @@ GV_CONTEXT_CALLER void grove_exit(void *value)
 {
 	struct gv_hub *hub = gv_enter();
 
-	GV_CHECK(hub != NULL && !gv_in_hub_context(hub), "grove_exit(%p) outside a greenlet", value);
+	GV_CHECK(hub != NULL && !gv_in_hub_context(hub), "grove_exit(%p) outside a greenlet",
+		 value);
 	struct gv_stack *stack = gv_record_stack(hub->current);
 	struct gv_cold *cold = (struct gv_cold *)(void *)stack->cold;
 	struct grove_greenlet *next = finish(&hub, cold->self, cold, value);
@@ -237,7 +250,8 @@ void gv_greenlet_end_unrun(struct gv_hub *hub, struct grove_greenlet *g,
 	/* The reference of the queue entry stays with the entry, now a tombstone. */
 	gv_record_retain(g);
 	struct grove_greenlet *next = publish_end(
-		hub, g, GV_DONE_ENDED | (gv_failure_is_exit(failure) ? GV_DONE_EXITED : GV_DONE_FAILED));
+		hub, g,
+		GV_DONE_ENDED | (gv_failure_is_exit(failure) ? GV_DONE_EXITED : GV_DONE_FAILED));
 	if (next != NULL)
 		gv_ready(hub, next, true);
 }
@@ -254,7 +268,8 @@ static struct grove_failure *make_failure(int code, const char *format, ...)
 
 void gv_greenlet_cannot_start(struct gv_hub *hub, struct grove_greenlet *g)
 {
-	struct grove_failure *failure = make_failure(-ENOMEM, "no stack: %s", gv_stack_limit_text());
+	struct grove_failure *failure =
+		make_failure(-ENOMEM, "no stack: %s", gv_stack_limit_text());
 
 	gv_report_failure(g, failure);
 	gv_greenlet_end_unrun(hub, g, failure);
@@ -274,7 +289,7 @@ static GV_NOINLINE void walk_deeper(struct gv_hub *hub)
  * wait is over, and *rc its code.
  */
 GV_INLINE bool join_in_place(struct gv_hub **hub_place, struct grove_greenlet *g,
-			  grove_deadline deadline, int *rc)
+			     grove_deadline deadline, int *rc)
 {
 	struct gv_hub *hub = *hub_place;
 	uint64_t done = gv_load(&g->done, relaxed); /* relaxed: the CAS decides */
@@ -294,7 +309,7 @@ GV_INLINE bool join_in_place(struct gv_hub **hub_place, struct grove_greenlet *g
 	gv_wait_begin(hub, &wait, 0);
 	node->waiter = wait.self;
 	node->token = wait.token;
-	node->hub = gv_load(&wait.self->hub, relaxed); /* relaxed: ours while we run */
+	node->hub = gv_load(&wait.self->hub, relaxed);	/* relaxed: ours while we run */
 	gv_store(&node->kind, GV_NODE_WAITER, relaxed); /* relaxed: [take] follows */
 	for (;;) {
 		struct gv_node *top = gv_chain_of(done);
@@ -307,7 +322,8 @@ GV_INLINE bool join_in_place(struct gv_hub **hub_place, struct grove_greenlet *g
 				 (counts ? GV_DONE_REFERENCE : 0);
 		if (GV_LIKELY(gv_cas(&g->done, &done, taken, acq_rel, relaxed))) { /* [take] */
 			hub->tick_left--;
-			gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1, relaxed); /* relaxed: own */
+			gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1,
+				 relaxed); /* relaxed: own */
 			hub = gv_wait_suspend(hub, &wait, deadline, g);
 			*rc = gv_wait_conclude(&wait, NULL);
 			gv_ready_sweep(hub);
@@ -344,8 +360,8 @@ GV_CONTEXT_CALLER int grove_join(grove_greenlet *g, grove_deadline deadline)
 		hub = gv_enter();
 		if (hub != NULL) {
 			int rc;
-			bool over = !gv_in_hub_context(hub) && !hub->strict && gv_may_hand_over(hub) &&
-				    join_in_place(&hub, g, deadline, &rc);
+			bool over = !gv_in_hub_context(hub) && !hub->strict &&
+				    gv_may_hand_over(hub) && join_in_place(&hub, g, deadline, &rc);
 			gv_leave(hub);
 			if (over)
 				return rc;

@@ -25,4 +25,7 @@ void gv_greenlet_end_unrun(struct gv_hub *hub, struct grove_greenlet *g,
 /* One more, or one less, of the living; false if the limit is reached. */
 bool gv_greenlet_count_in(struct gv_hub *hub);
 
+/* It could not be made after all. */
+void gv_greenlet_count_back(struct gv_hub *hub);
+
 #endif

@@ -68,8 +68,8 @@ bool grove_cancel_requested(void)
 {
 	struct grove_greenlet *g = grove_self();
 
-	return g != NULL &&
-	       (gv_record_cold(g)->killed || gv_load(&g->kills, relaxed) != 0); /* relaxed: a hint */
+	return g != NULL && (gv_record_cold(g)->killed ||
+			     gv_load(&g->kills, relaxed) != 0); /* relaxed: a hint */
 }
 
 void grove_greenlet_retain(grove_greenlet *g)

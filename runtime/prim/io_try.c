@@ -102,7 +102,7 @@ static ssize_t move_nowait(int fd, struct gv_io *io)
 
 	do
 		n = io->direction == GV_FD_READ ? preadv2(fd, &piece, 1, -1, RWF_NOWAIT)
-						  : pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
+						: pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == ENOSYS || errno == EINVAL ? -EOPNOTSUPP : -errno;
@@ -148,7 +148,7 @@ static ssize_t move_plain(struct gv_fd_use *use, struct gv_io *io)
 	}
 	if (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) || S_ISBLK(file.st_mode))
 		return io->direction == GV_FD_READ ? read_directly(use->fd, io)
-						     : write_directly(use->fd, io, io->size);
+						   : write_directly(use->fd, io, io->size);
 	ssize_t n = move_nowait(use->fd, io);
 	return n == -EOPNOTSUPP ? move_guarded(use, io, file.st_mode) : n;
 }
@@ -160,8 +160,7 @@ static ssize_t move_on_socket(int fd, struct gv_io *io)
 	do
 		n = io->direction == GV_FD_READ
 			    ? recv(fd, io->into, io->size, io->flags | MSG_DONTWAIT)
-			    : send(fd, io->from, io->size,
-				   io->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+			    : send(fd, io->from, io->size, io->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -229,16 +228,16 @@ ssize_t gv_io_try_accept(struct gv_fd_use *use, struct gv_io *io)
 	bool guard = rc == 0;
 	int fd;
 
-	if (use->kind == GV_FD_UNKNOWN && rc >= 0)
+	if (use->owned && use->kind == GV_FD_UNKNOWN)
 		rc = gv_fd_probe(use);
 	if (guard && rc >= 0)
 		rc = begin_guarded(use, GV_FD_READ);
 	if (rc < 0)
 		return rc == -EAGAIN ? check_listens(use->fd) : rc;
 	do {
-		fd = gv_fault_here("accept") ? (errno = EMFILE, -1)
-					     : accept4(use->fd, io->peer, io->length,
-						       SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = gv_fault_here("accept")
+			     ? (errno = EMFILE, -1)
+			     : accept4(use->fd, io->peer, io->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (fd < 0 && (errno == EINTR || (errno == ECONNABORTED && !guard)));
 	if (fd < 0)
 		rc = errno == ECONNABORTED ? -EAGAIN : -errno;
@@ -246,7 +245,8 @@ ssize_t gv_io_try_accept(struct gv_fd_use *use, struct gv_io *io)
 		gv_fd_release(use, GV_FD_READ, 0);
 	if (fd < 0)
 		return rc;
-	gv_fd_own(fd, use->kind);
+	/* What is known of somebody else's listener may be out of date. */
+	gv_fd_own(fd, use->owned ? use->kind : GV_FD_UNKNOWN);
 	return fd;
 }
 

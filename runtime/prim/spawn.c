@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/memory.h"
 #include "plat/clock.h"
 #include "prim/greenlet.h"
 #include "sched/idle.h"
@@ -42,7 +43,7 @@ struct gv_extra *gv_extra_new(size_t copy_bytes)
 		return NULL;
 	if (copy_bytes > SIZE_MAX - sizeof(struct gv_extra))
 		return NULL;
-	return calloc(1, sizeof(struct gv_extra) + copy_bytes);
+	return gv_zalloc(sizeof(struct gv_extra) + copy_bytes);
 }
 
 /* The program's hook, outside the runtime.  Entered again afterwards. */
@@ -69,7 +70,8 @@ int gv_spawn(grove_greenlet **out, grove_fn *fn, void *arg, struct gv_extra *ext
 		rc = gv_runtime.hooks.ensure();
 	if (GV_UNLIKELY(rc < 0))
 		return rc;
-	if (GV_UNLIKELY(gv_load(&gv_runtime.draining, relaxed) != 0)) { /* relaxed: the sweep looks again */
+	if (GV_UNLIKELY(gv_load(&gv_runtime.draining, relaxed) !=
+			0)) { /* relaxed: the sweep looks again */
 		rc = -ESHUTDOWN;
 		goto leave;
 	}
@@ -83,10 +85,10 @@ int gv_spawn(grove_greenlet **out, grove_fn *fn, void *arg, struct gv_extra *ext
 		rc = -EAGAIN;
 		goto leave;
 	}
-	g = GV_LIKELY(hub != NULL) ? gv_slab_alloc(&hub->records) : gv_slab_alloc_shared(&gv_records);
+	g = GV_LIKELY(hub != NULL) ? gv_slab_alloc(&hub->records)
+				   : gv_slab_alloc_shared(&gv_records);
 	if (GV_UNLIKELY(g == NULL)) {
-		if (gv_runtime.counting)
-			gv_sub(&gv_runtime.live, 1, relaxed); /* relaxed: only counts */
+		gv_greenlet_count_back(hub);
 		rc = -ENOMEM;
 		goto leave;
 	}
@@ -184,7 +186,8 @@ static void start_now(struct gv_hub *hub, struct grove_greenlet *g)
 			return;
 		}
 		/* It goes through queues that join does not look into. */
-	} while (!gv_cas(&g->done, &done, (done & ~GV_DONE_HELD) | GV_DONE_LINKED, acq_rel, relaxed)); /* [start] */
+	} while (!gv_cas(&g->done, &done, (done & ~GV_DONE_HELD) | GV_DONE_LINKED, acq_rel,
+			 relaxed)); /* [start] */
 
 	uint16_t home = gv_load(&g->hub, relaxed); /* relaxed: not running */
 	if (hub != NULL && !(home & GV_HUB_PINNED))
@@ -214,7 +217,8 @@ int grove_greenlet_start(grove_greenlet *g, grove_deadline when)
 {
 	if (g == NULL)
 		return -EINVAL;
-	if (gv_load(&gv_runtime.draining, relaxed) != 0 || gv_hub_total() == 0) /* relaxed: as in spawn */
+	if (gv_load(&gv_runtime.draining, relaxed) != 0 ||
+	    gv_hub_total() == 0) /* relaxed: as in spawn */
 		return -ESHUTDOWN;
 
 	struct gv_hub *hub = gv_enter();
@@ -228,7 +232,8 @@ int grove_greenlet_start(grove_greenlet *g, grove_deadline when)
 	do {
 		if (!(done & GV_DONE_HELD) || (done & (GV_DONE_TAKEN | GV_DONE_LINKED)))
 			goto leave;
-	} while (!gv_cas(&g->done, &done, (done | GV_DONE_LINKED) + reference, acq_rel, relaxed)); /* [start] */
+	} while (!gv_cas(&g->done, &done, (done | GV_DONE_LINKED) + reference, acq_rel,
+			 relaxed)); /* [start] */
 	rc = 0;
 	hub = tell_of_start(hub, g);
 	if (!later) {
@@ -286,7 +291,8 @@ static void *run_with_spawner(void *arg)
 	return w->fn(w->arg);
 }
 
-int grove_spawn_with(grove_greenlet **out, grove_fn *fn, void *arg, const grove_attributes *attributes)
+int grove_spawn_with(grove_greenlet **out, grove_fn *fn, void *arg,
+		     const grove_attributes *attributes)
 {
 	const uint32_t known = GROVE_UNSTARTED | GROVE_WITH_SPAWNER | GROVE_ON_HUB;
 	unsigned home = GV_HUB_FOREIGN;
@@ -305,7 +311,8 @@ int grove_spawn_with(grove_greenlet **out, grove_fn *fn, void *arg, const grove_
 			return -E2BIG;
 	}
 	memcpy(&a, attributes, sizeof(a));
-	if ((a.flags & ~known) || (a.stack_size != 0 && (a.stack_size < 16384 || a.stack_size > 32 << 20)))
+	if ((a.flags & ~known) ||
+	    (a.stack_size != 0 && (a.stack_size < 16384 || a.stack_size > 32 << 20)))
 		return -EINVAL;
 	if ((a.flags & GROVE_ON_HUB) && a.hub != GROVE_ANY_HUB) {
 		if (a.hub < 0 || a.hub >= GROVE_MAX_HUBS)
@@ -337,7 +344,8 @@ int grove_spawn_with(grove_greenlet **out, grove_fn *fn, void *arg, const grove_
 	bool unstarted = (a.flags & GROVE_UNSTARTED) != 0;
 	bool later = !unstarted && a.when.ns != INT64_MIN && a.when.ns != 0;
 	bool held = later || unstarted || a.name != NULL;
-	int rc = gv_spawn(held || out != NULL ? &g : NULL, fn, arg, extra, held ? GV_DONE_HELD : 0, home);
+	int rc = gv_spawn(held || out != NULL ? &g : NULL, fn, arg, extra, held ? GV_DONE_HELD : 0,
+			  home);
 	if (rc < 0) {
 		gv_extra_free(extra);
 		return rc;

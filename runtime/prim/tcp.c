@@ -114,8 +114,9 @@ static int parse(const char *host, int port, struct address *address)
 
 static int open_socket(int family)
 {
-	int fd = gv_fault_here("socket") ? (errno = EMFILE, -1)
-					 : socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = gv_fault_here("socket")
+			 ? (errno = EMFILE, -1)
+			 : socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;

@@ -46,9 +46,9 @@ _Static_assert(offsetof(struct grove_greenlet, link) != GV_NODE_LINK_OFFSET, "to
 /* Park words. */
 enum gv_park {
 	GV_PARK_RUN = 0,
-	GV_PARK_FUTEX = 1,	/* sleeps on the park word */
-	GV_PARK_POLL = 2,	/* sleeps in the poller */
-	GV_PARK_SEARCH = 3,	/* was woken, and is counted as a searcher already */
+	GV_PARK_FUTEX = 1,  /* sleeps on the park word */
+	GV_PARK_POLL = 2,   /* sleeps in the poller */
+	GV_PARK_SEARCH = 3, /* was woken, and is counted as a searcher already */
 };
 
 #define GV_TICK_PICKS 61
@@ -87,14 +87,14 @@ struct gv_hub {
 	int16_t fair_left;	     /* ticks until the oldest fresh greenlet is run */
 	int16_t fair_ticks;	     /* how many that is */
 	struct grove_greenlet *fair; /* who was run that way last; compared only */
-	bool turn; /* whose turn: FIFO or deque */
-	bool pinned_turn; /* or the pinned ones', before those two */
+	bool turn;		     /* whose turn: FIFO or deque */
+	bool pinned_turn;	     /* or the pinned ones', before those two */
 	bool save_fpu;
 	bool carries; /* exceptions or save_fpu: there is more to a switch than registers */
-	bool owes; /* somebody in `owed`, or a notify */
+	bool owes;    /* somebody in `owed`, or a notify */
 	bool owes_notify;
-	bool spilled; /* the FIFO was full: what follows goes to the shared inbox */
-	gv_item pending;	    /* a node for the root context */
+	bool spilled;		     /* the FIFO was full: what follows goes to the shared inbox */
+	gv_item pending;	     /* a node for the root context */
 	struct gv_stack *dead_stack; /* of a greenlet that ended: freed by whoever runs next */
 	struct gv_link *pinned_oldest;
 	struct gv_link *pinned_newest;
@@ -127,7 +127,8 @@ struct gv_hub {
 	_Atomic uint32_t park GV_ALIGNED(GV_CACHE_LINE);
 	_Atomic bool retired; /* the quota shrank: runs nothing but what is pinned */
 	uint64_t picks_seen;  /* the sentinel's */
-	_Atomic uint64_t stuck_at; /* its picks when the sentinel last found that it does not move */
+	_Atomic uint64_t
+		stuck_at; /* its picks when the sentinel last found that it does not move */
 	_Atomic uintptr_t running_timer; /* whose callback runs here: prim/timer.c */
 	struct gv_wheel wheel;
 } GV_ALIGNED(GV_CACHE_LINE);
@@ -169,13 +170,13 @@ struct gv_runtime {
 	struct gv_hooks hooks;
 	grove_options options; /* resolved: no field means "default" any more */
 	bool plain_spawn; /* neither max_greenlets nor on_spawn: most of gv_spawn can be left out */
-	bool counting; /* max_greenlets: live greenlets are counted exactly */
+	bool counting;	  /* max_greenlets: live greenlets are counted exactly */
 	_Atomic uint64_t live;
 	_Atomic int64_t holds;
 	_Atomic uint64_t foreign_spawned;
 	_Atomic uint64_t foreign_ended;
-	_Atomic uint64_t main_id;    /* the main greenlet of grove_run, or 0 */
-	_Atomic uint32_t draining;   /* no new greenlets */
+	_Atomic uint64_t main_id;  /* the main greenlet of grove_run, or 0 */
+	_Atomic uint32_t draining; /* no new greenlets */
 };
 
 extern struct gv_runtime gv_runtime;

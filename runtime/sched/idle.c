@@ -112,7 +112,8 @@ static bool wake_one(void)
 		uint64_t set = gv_load(&gv_idle.bits[i], seq_cst); /* [search] */
 
 		for (; set != 0; set &= set - 1) {
-			struct gv_hub *target = gv_hub_at((unsigned)i * 64 + (unsigned)__builtin_ctzll(set));
+			struct gv_hub *target =
+				gv_hub_at((unsigned)i * 64 + (unsigned)__builtin_ctzll(set));
 			uint32_t park = gv_load(&target->park, seq_cst); /* [search] */
 
 			/* relaxed: follows the quota, late if need be */
@@ -120,7 +121,8 @@ static bool wake_one(void)
 				continue;
 			while (asleep(park)) {
 				/* [search] I4 */
-				if (gv_cas(&target->park, &park, GV_PARK_SEARCH, seq_cst, seq_cst)) {
+				if (gv_cas(&target->park, &park, GV_PARK_SEARCH, seq_cst,
+					   seq_cst)) {
 					ring(target, park);
 					return true;
 				}
@@ -148,7 +150,7 @@ void gv_idle_wake_any(void)
 		for (size_t i = 0; i < gv_hub_total() && !left; i++) {
 			struct gv_hub *hub = gv_hub_at((unsigned)i);
 			left = asleep(gv_load(&hub->park, seq_cst)) && /* [search] */
-			       !gv_load(&hub->retired, relaxed);      /* relaxed: as above */
+			       !gv_load(&hub->retired, relaxed);       /* relaxed: as above */
 		}
 		if (!left)
 			return;
@@ -313,8 +315,8 @@ static uint32_t choose_park(struct gv_hub *hub)
 {
 	uint32_t nobody = 0;
 
-	if (gv_runtime.hooks.poll_wanted() &&
-	    gv_cas(&gv_idle.poller, &nobody, hub->id + 1u, seq_cst, relaxed)) /* relaxed: taken; [role] */
+	if (gv_runtime.hooks.poll_wanted() && gv_cas(&gv_idle.poller, &nobody, hub->id + 1u,
+						     seq_cst, relaxed)) /* relaxed: taken; [role] */
 		return GV_PARK_POLL;
 	return GV_PARK_FUTEX;
 }
@@ -323,7 +325,7 @@ static void leave_poller(struct gv_hub *hub, uint32_t park)
 {
 	if (park == GV_PARK_POLL) {
 		gv_store(&gv_idle.polled_ns, gv_clock_ns(), relaxed); /* relaxed: a hint */
-		gv_store(&gv_idle.poller, 0, seq_cst);		       /* [role] */
+		gv_store(&gv_idle.poller, 0, seq_cst);		      /* [role] */
 	}
 	(void)hub;
 }
@@ -343,9 +345,10 @@ static bool sleep_announced(struct gv_hub *hub, bool counted)
 	gv_add(&gv_idle.asleep, 1, seq_cst);		  /* [search] */
 	gv_xchg(&hub->park, park, seq_cst);		  /* [sleep] */
 	/* After the park word: a sentinel that resigns finds one who failed here asleep. */
-	bool sentinel = !alone && (gv_cas(&gv_idle.sentinel, &nobody, hub->id + 1u, seq_cst, seq_cst) ||
-				   nobody == hub->id + 1u); /* [watch] */
-	gv_sub(&gv_idle.running, 1, seq_cst); /* [watch] */
+	bool sentinel =
+		!alone && (gv_cas(&gv_idle.sentinel, &nobody, hub->id + 1u, seq_cst, seq_cst) ||
+			   nobody == hub->id + 1u); /* [watch] */
+	gv_sub(&gv_idle.running, 1, seq_cst);	    /* [watch] */
 	if (counted)
 		gv_sub(&gv_idle.searching, 1, seq_cst); /* [search] */
 	if (sentinel) {
@@ -367,7 +370,7 @@ static bool sleep_announced(struct gv_hub *hub, bool counted)
 			bool tick = moved || gv_load(&gv_idle.running, seq_cst) != 0;
 			gv_store(&gv_idle.ticking, tick, seq_cst); /* [watch] */
 			if (!tick) {
-				gv_fence_heavy(); /* [watch] */
+				gv_fence_heavy();				/* [watch] */
 				tick = gv_load(&gv_idle.running, seq_cst) != 0; /* [watch] */
 				gv_store(&gv_idle.ticking, tick, seq_cst);	/* [watch] */
 			}

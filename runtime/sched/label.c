@@ -9,6 +9,7 @@
 #include "sched/label.h"
 
 #include "base/fault.h"
+#include "base/memory.h"
 #include "plat/lock.h"
 #include "plat/text.h"
 
@@ -53,7 +54,7 @@ static struct label *find_or_make_locked(struct grove_greenlet *g)
 
 	if (label != NULL)
 		return label;
-	label = gv_fault_here("label") ? NULL : calloc(1, sizeof(*label));
+	label = gv_fault_here("label") ? NULL : gv_zalloc(sizeof(*label));
 	if (label == NULL)
 		return NULL;
 	label->id = id;
@@ -178,7 +179,7 @@ void gv_label_forget(struct grove_greenlet *g)
 		*place = label->next;
 		if (label->number != NO_NUMBER)
 			numbers[label->number / 64] &= ~(UINT64_C(1) << (label->number % 64));
-		free(label);
+		gv_free(label);
 		break;
 	}
 	gv_lock_release(&lock);

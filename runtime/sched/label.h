@@ -33,7 +33,8 @@ void gv_label_forget(struct grove_greenlet *g);
 
 static inline bool gv_labelled(struct grove_greenlet *g)
 {
-	return (gv_load(&g->life_high, relaxed) & GV_LABELLED) != 0; /* relaxed: under the lock, or own */
+	return (gv_load(&g->life_high, relaxed) & GV_LABELLED) !=
+	       0; /* relaxed: under the lock, or own */
 }
 
 #endif

@@ -12,7 +12,7 @@
  *      +--------------------------------------------------------------------------------+
  *
  * [stop]   ask: store-release stopping (runtime.c).  loop: load-acquire.
- * [chore]  begin: the function, then store-release its time (api/quota.c).  loop: load-acquire of the
+ * [chore]  begin: the function, then store-release its time (api/chores.c).  loop: load-acquire of the
  *          time, then the function.
  *
  * Greenlets switch straight to each other, so this runs once in 61 picks or when there is nothing
@@ -35,7 +35,7 @@ _Atomic(gv_loop_chore_fn *) gv_loop_chore;
 
 static void look_for_chores(int64_t now)
 {
-	if (GV_LIKELY(now < gv_load(&gv_loop_chore_ns, acquire))) /* [chore] api/quota.c */
+	if (GV_LIKELY(now < gv_load(&gv_loop_chore_ns, acquire))) /* [chore] */
 		return;
 	gv_load(&gv_loop_chore, relaxed)(now); /* relaxed: ordered by the time */
 }

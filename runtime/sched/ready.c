@@ -153,7 +153,8 @@ void gv_ready(struct gv_hub *hub, struct grove_greenlet *g, bool defer)
 	}
 	/* [saved] */
 	if (hub != NULL &&
-	    (gv_load(&target->park, relaxed) != GV_PARK_RUN || gv_hub_stuck(target)) && /* relaxed: a hint */
+	    (gv_load(&target->park, relaxed) != GV_PARK_RUN ||
+	     gv_hub_stuck(target)) &&		     /* relaxed: a hint */
 	    gv_load(&g->context, acquire) != NULL) { /* [saved] I2 */
 		gv_ready_queue(hub, (gv_item)g);
 		notify(hub, defer);

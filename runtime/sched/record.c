@@ -32,11 +32,10 @@
 #include "sched/record.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "sched/failure.h"
 #include "sched/hub.h"
 #include "sched/label.h"
-
-#include <stdlib.h>
 
 #define INDEX_BITS 26
 #define INDEX_MASK ((UINT64_C(1) << INDEX_BITS) - 1)
@@ -89,7 +88,8 @@ void gv_record_retain(struct grove_greenlet *g)
 		if (GV_UNLIKELY((done & GV_DONE_REFERENCES) == GV_DONE_REFERENCES))
 			return; /* I3 */
 		GV_DEBUG_CHECK(done >= GV_DONE_REFERENCE, "record %p is free", (void *)g);
-	} while (!gv_cas(&g->done, &done, done + GV_DONE_REFERENCE, relaxed, relaxed)); /* relaxed: held */
+	} while (!gv_cas(&g->done, &done, done + GV_DONE_REFERENCE, relaxed,
+			 relaxed)); /* relaxed: held */
 }
 
 void gv_record_release(struct grove_greenlet *g, struct gv_slab_cache *cache)
@@ -99,26 +99,29 @@ void gv_record_release(struct grove_greenlet *g, struct gv_slab_cache *cache)
 	do {
 		if (GV_UNLIKELY((done & GV_DONE_REFERENCES) == GV_DONE_REFERENCES))
 			return; /* I3 */
-		GV_CHECK(done >= GV_DONE_REFERENCE, "greenlet %p released once too often", (void *)g);
-	} while (!gv_cas(&g->done, &done, done - GV_DONE_REFERENCE, acq_rel, relaxed)); /* [count] */
+		GV_CHECK(done >= GV_DONE_REFERENCE, "greenlet %p released once too often",
+			 (void *)g);
+	} while (
+		!gv_cas(&g->done, &done, done - GV_DONE_REFERENCE, acq_rel, relaxed)); /* [count] */
 	if (done < 2 * GV_DONE_REFERENCE)
 		gv_record_free(g, cache);
 }
 
 void gv_extra_free(struct gv_extra *extra)
 {
-	free(extra);
+	gv_free(extra);
 }
 
 void gv_record_free(struct grove_greenlet *g, struct gv_slab_cache *cache)
 {
-	uint64_t done = gv_load(&g->done, relaxed);   /* relaxed: nobody else has it */
-	uintptr_t body = gv_load(&g->body, relaxed);  /* relaxed: nobody else has it */
+	uint64_t done = gv_load(&g->done, relaxed);  /* relaxed: nobody else has it */
+	uintptr_t body = gv_load(&g->body, relaxed); /* relaxed: nobody else has it */
 	struct gv_extra *extra = gv_record_extra_of(body);
 
 	if (GV_UNLIKELY(done & (GV_DONE_FAILED | GV_DONE_EXITED)))
 		gv_failure_release(g->slot);
-	if (GV_UNLIKELY(!(done & GV_DONE_ENDED))) { /* made, never started: it does not live any more */
+	if (GV_UNLIKELY(
+		    !(done & GV_DONE_ENDED))) { /* made, never started: it does not live any more */
 		gv_add(&gv_runtime.foreign_ended, 1, relaxed); /* relaxed: statistics */
 		if (gv_runtime.counting)
 			gv_sub(&gv_runtime.live, 1, relaxed); /* relaxed: only counts */
@@ -127,7 +130,8 @@ void gv_record_free(struct grove_greenlet *g, struct gv_slab_cache *cache)
 		gv_runtime.hooks.drop_kills(g);
 	if (GV_UNLIKELY(gv_labelled(g))) {
 		gv_label_forget(g);
-		gv_and(&g->life_high, (uint8_t)~GV_LABELLED, relaxed); /* relaxed: nobody else has it */
+		gv_and(&g->life_high, (uint8_t)~GV_LABELLED,
+		       relaxed); /* relaxed: nobody else has it */
 	}
 	if (GV_UNLIKELY(extra != NULL)) {
 		if (extra->release_arg != NULL)
@@ -161,7 +165,8 @@ struct grove_greenlet *gv_record_lookup(uint64_t id)
 			return NULL;
 		if ((done & GV_DONE_REFERENCES) == GV_DONE_REFERENCES)
 			return g;
-	} while (!gv_cas(&g->done, &done, done + GV_DONE_REFERENCE, acq_rel, acquire)); /* [birth] */
+	} while (
+		!gv_cas(&g->done, &done, done + GV_DONE_REFERENCE, acq_rel, acquire)); /* [birth] */
 
 	if (GV_UNLIKELY(gv_record_id(g) != id)) {
 		gv_record_release(g, NULL); /* begun again between the look and the CAS */

@@ -49,12 +49,12 @@
 
 /* What only some greenlets have; allocated when it is needed, freed with the record. */
 struct gv_extra {
-	size_t stack_bytes;	 /* 0: the default class */
-	grove_cb *release_arg;	 /* until the body ended, or never runs */
+	size_t stack_bytes;    /* 0: the default class */
+	grove_cb *release_arg; /* until the body ended, or never runs */
 	void *release_with;
-	grove_cb *release_value; /* when the record is freed */
-	uint64_t spawner;	 /* id; for GROVE_WITH_SPAWNER */
-	struct gv_wheel_timer timer; /* of a later start: prim/spawn.c */
+	grove_cb *release_value;	     /* when the record is freed */
+	uint64_t spawner;		     /* id; for GROVE_WITH_SPAWNER */
+	struct gv_wheel_timer timer;	     /* of a later start: prim/spawn.c */
 	unsigned char copy[] GV_ALIGNED(16); /* the argument of grove_spawn_copy */
 };
 

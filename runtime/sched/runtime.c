@@ -72,9 +72,40 @@ free_hub:
 	return NULL;
 }
 
+/*
+ * Pthreads that are late, or early, may be reading: a spawn that began before the last stop looks at
+ * the hooks in the options, the first spawn at gv_hooks.ensure.  So what stays as it was is not written.
+ */
+static void replace(void *to, const void *from, size_t bytes)
+{
+	uintptr_t *old_words = to;
+	const uintptr_t *new_words = from;
+
+	for (size_t i = 0; i < bytes / sizeof(uintptr_t); i++) {
+		if (old_words[i] != new_words[i])
+			old_words[i] = new_words[i];
+	}
+}
+
+static void replace_flag(bool *to, bool from)
+{
+	if (*to != from)
+		*to = from;
+}
+
+_Static_assert(sizeof(grove_options) % sizeof(uintptr_t) == 0, "copied by words");
+
+void gv_runtime_set_options(const grove_options *options)
+{
+	bool counting = options->max_greenlets != 0;
+
+	replace(&gv_runtime.options, options, sizeof(*options));
+	replace_flag(&gv_runtime.counting, counting);
+}
+
 int gv_runtime_setup(const struct gv_hooks *hooks)
 {
-	gv_runtime.hooks = *hooks;
+	replace(&gv_runtime.hooks, hooks, sizeof(*hooks));
 	gv_record_setup();
 	gv_slab_init(&gv_nodes, "waiters", 0, NULL);
 	gv_fence_setup(); /* a failure means full fences, which are right as well */

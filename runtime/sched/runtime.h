@@ -15,6 +15,9 @@ int gv_api_ensure(void);
 /* Once per process: slabs, fences, reclaiming.  Returns 0 or -errno. */
 int gv_runtime_setup(const struct gv_hooks *hooks);
 
+/* The resolved options of the next run. */
+void gv_runtime_set_options(const grove_options *options);
+
 /*
  * Start `hubs` hubs with the options in gv_runtime.options.  With `here`, the calling pthread
  * becomes hub 0 and must call gv_runtime_loop_here.  Returns 0 or -errno, and nothing runs then.

@@ -25,9 +25,9 @@ static void keep(struct gv_hub *hub, struct gv_hub *victim, gv_item item, bool f
 	if ((item & GV_ITEM_BITS) == 0) {
 		struct grove_greenlet *g = gv_item_record(item);
 
-		if (gv_load(&g->context, acquire) == NULL) { /* [saved] */
+		if (gv_load(&g->context, acquire) == NULL) {	  /* [saved] */
 			gv_inbox_push(&victim->shared, &g->link); /* [sleep] */
-			gv_idle_wake(victim);			  /* it may have gone to sleep since */
+			gv_idle_wake(victim); /* it may have gone to sleep since */
 			return;
 		}
 	}
@@ -51,7 +51,7 @@ static bool take_inbox(struct gv_hub *hub, struct gv_hub *victim)
 			      offsetof(struct grove_greenlet, link);
 
 		if (record && gv_load(&g->context, acquire) == NULL) { /* [saved] */
-			gv_store(&link->next, unsaved, relaxed);	/* relaxed: ours */
+			gv_store(&link->next, unsaved, relaxed);       /* relaxed: ours */
 			unsaved = link;
 		} else {
 			*end = link;
@@ -62,7 +62,7 @@ static bool take_inbox(struct gv_hub *hub, struct gv_hub *victim)
 	*end = NULL;
 	while (unsaved != NULL) {
 		struct gv_link *next = gv_load(&unsaved->next, relaxed); /* relaxed: ours */
-		gv_inbox_push(&victim->shared, unsaved); /* [sleep] */
+		gv_inbox_push(&victim->shared, unsaved);		 /* [sleep] */
 		unsaved = next;
 		gv_idle_wake(victim); /* it may have gone to sleep since */
 	}

@@ -51,7 +51,8 @@ static void entry(void *arg)
 
 struct grove_greenlet *gv_switch_prepare(struct gv_hub *hub, struct grove_greenlet *g)
 {
-	struct gv_extra *extra = gv_record_extra_of(gv_load(&g->body, relaxed)); /* relaxed: taken */
+	struct gv_extra *extra =
+		gv_record_extra_of(gv_load(&g->body, relaxed)); /* relaxed: taken */
 	size_t bytes = extra != NULL ? extra->stack_bytes : 0;
 	struct gv_stack *stack;
 
@@ -138,7 +139,8 @@ struct grove_greenlet *gv_pick_slow(struct gv_hub *hub, gv_item item)
 			hub->turn = !hub->turn;
 			item = hub->turn ? gv_fifo_pop(&hub->fifo) : gv_deque_pop(&hub->deque);
 			if (item == 0)
-				item = hub->turn ? gv_deque_pop(&hub->deque) : gv_fifo_pop(&hub->fifo);
+				item = hub->turn ? gv_deque_pop(&hub->deque)
+						 : gv_fifo_pop(&hub->fifo);
 			if (item == 0) {
 				if (GV_LIKELY(hub->pinned_oldest == NULL))
 					return &hub->root;

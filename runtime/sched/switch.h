@@ -43,13 +43,16 @@ static inline bool gv_may_hand_over(struct gv_hub *hub)
 static inline void gv_pick_prefetch(struct gv_hub *hub)
 {
 #if !GV_TSAN
-	uint64_t h = gv_load(&hub->fifo.head, relaxed);		      /* relaxed: owner only */
+	uint64_t h = gv_load(&hub->fifo.head, relaxed);		  /* relaxed: owner only */
 	uint64_t waiting = gv_load(&hub->fifo.tail, relaxed) - h; /* relaxed: owner only */
 
 	if (waiting > 7) {
-		_Atomic uintptr_t *slots = gv_load(&hub->fifo.slots, relaxed); /* relaxed: owner only */
-		gv_item far = gv_load(&slots[(h + 7) & hub->fifo.mask], relaxed); /* relaxed: a hint */
-		gv_item near = gv_load(&slots[(h + 3) & hub->fifo.mask], relaxed); /* relaxed: a hint */
+		_Atomic uintptr_t *slots =
+			gv_load(&hub->fifo.slots, relaxed); /* relaxed: owner only */
+		gv_item far =
+			gv_load(&slots[(h + 7) & hub->fifo.mask], relaxed); /* relaxed: a hint */
+		gv_item near =
+			gv_load(&slots[(h + 3) & hub->fifo.mask], relaxed); /* relaxed: a hint */
 
 		__builtin_prefetch((void *)(far & ~GV_ITEM_BITS), 1);
 		if (near != 0 && (near & GV_ITEM_BITS) == 0) {
@@ -69,7 +72,8 @@ GV_INLINE struct grove_greenlet *gv_pick(struct gv_hub *hub)
 {
 	gv_item item = 0;
 
-	gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1, relaxed); /* relaxed: own counter */
+	gv_store(&hub->picks, gv_load(&hub->picks, relaxed) + 1,
+		 relaxed); /* relaxed: own counter */
 	if (GV_UNLIKELY(--hub->tick_left == 0 || hub->pending != 0))
 		return &hub->root;
 	/* relaxed: owner only; no item is missed, as only the owner adds any */
@@ -217,8 +221,8 @@ GV_INLINE struct grove_greenlet *gv_switch_end(struct gv_hub *hub, struct gv_sta
 	}
 	void *target = gv_switch_arrive(hub, &next);
 	hub->dead_stack = stack;
-	gv_sanitizer_switch(&nowhere, target, hub, &stack->sanitizer, gv_switch_sanitizer(hub, next),
-			    true);
+	gv_sanitizer_switch(&nowhere, target, hub, &stack->sanitizer,
+			    gv_switch_sanitizer(hub, next), true);
 	__builtin_unreachable();
 }
 

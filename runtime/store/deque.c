@@ -114,7 +114,8 @@ static int grow(struct gv_deque *d, uint64_t bottom, uint64_t word)
 	/* From the top as seen here: it may have moved on, which copies some items too many. */
 	uint64_t count = (uint64_t)gv_steal_distance(bottom, word);
 	for (uint64_t i = bottom - count; i != bottom; i++) {
-		uintptr_t item = gv_load(&old->slots[i & old->mask], relaxed); /* relaxed: own store */
+		uintptr_t item =
+			gv_load(&old->slots[i & old->mask], relaxed); /* relaxed: own store */
 		gv_init(&ring->slots[i & ring->mask], item);
 	}
 	for (uint64_t i = bottom; i != bottom - count + ring->mask + 1; i++)
@@ -161,8 +162,9 @@ uintptr_t gv_deque_pop_slow(struct gv_deque *d, uint64_t b, uint64_t word)
 
 		/* I3: cut the range off below this item, or end it. */
 		uint64_t top = word & GV_STEAL_TOP_MASK;
-		uint64_t cut = below == 0 ? gv_steal_pack(top, 0, 0) :
-					    gv_steal_pack(top, (uint64_t)below, gv_steal_thief(word));
+		uint64_t cut = below == 0
+				       ? gv_steal_pack(top, 0, 0)
+				       : gv_steal_pack(top, (uint64_t)below, gv_steal_thief(word));
 		if (gv_cas(&d->steal, &word, cut, acq_rel, acquire)) /* [settle] */
 			break;
 	}
@@ -178,7 +180,7 @@ uintptr_t gv_deque_take_oldest(struct gv_deque *d)
 	if (!gv_steal_idle(word) || gv_steal_distance(b, word) <= 0)
 		return 0;
 
-	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
+	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed);	   /* relaxed: owner only */
 	uintptr_t item = gv_load(&slots[word & d->mask], relaxed); /* relaxed: own store */
 	uint64_t next = gv_steal_pack(word + 1, 0, 0);
 	return gv_cas(&d->steal, &word, next, acq_rel, acquire) ? item : 0; /* [settle] */
@@ -208,7 +210,8 @@ size_t gv_deque_steal(struct gv_deque *d, struct gv_thief *thief, bool aged, uin
 	_Atomic uintptr_t *slots = gv_load(&d->slots, acquire); /* [publish] */
 	uint64_t mask = GV_CONTAINER_OF(slots, struct gv_deque_ring, slots)->mask;
 	for (int64_t i = 0; i < taken; i++)
-		out[i] = gv_load(&slots[(top + (uint64_t)i) & mask], relaxed); /* relaxed: [publish] */
+		out[i] = gv_load(&slots[(top + (uint64_t)i) & mask],
+				 relaxed); /* relaxed: [publish] */
 
 	word = announced;
 	do {

@@ -61,13 +61,13 @@ static inline uintptr_t gv_deque_pop(struct gv_deque *d)
 {
 	uint64_t b = gv_load(&d->bottom, relaxed) - 1; /* relaxed: owner only */
 
-	gv_store(&d->bottom, b, relaxed); /* relaxed: ordered by the fence below */
-	gv_fence_light();		  /* [range] the owner's side */
+	gv_store(&d->bottom, b, relaxed);	     /* relaxed: ordered by the fence below */
+	gv_fence_light();			     /* [range] the owner's side */
 	uint64_t word = gv_load(&d->steal, relaxed); /* relaxed: ordered by the fence above */
 
 	if (GV_LIKELY(gv_steal_idle(word) && gv_steal_distance(b, word) >= 0)) {
 		_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
-		return gv_load(&slots[b & d->mask], relaxed); /* relaxed: own store */
+		return gv_load(&slots[b & d->mask], relaxed);		/* relaxed: own store */
 	}
 	return gv_deque_pop_slow(d, b, word);
 }
@@ -75,7 +75,7 @@ static inline uintptr_t gv_deque_pop(struct gv_deque *d)
 /* Owner: take `item` back if it is the newest one. */
 static inline bool gv_deque_pop_if(struct gv_deque *d, uintptr_t item)
 {
-	uint64_t b = gv_load(&d->bottom, relaxed); /* relaxed: owner only */
+	uint64_t b = gv_load(&d->bottom, relaxed);		/* relaxed: owner only */
 	_Atomic uintptr_t *slots = gv_load(&d->slots, relaxed); /* relaxed: owner only */
 
 	/* The slot below the bottom is stale if the deque is empty; pop then says so. */
@@ -109,8 +109,9 @@ size_t gv_deque_steal(struct gv_deque *d, struct gv_thief *thief, bool aged, uin
 static inline size_t gv_deque_size(const struct gv_deque *d)
 {
 	struct gv_deque *mutable_deque = (struct gv_deque *)(uintptr_t)d;
-	uint64_t b = gv_load(&mutable_deque->bottom, relaxed);	/* relaxed: a hint */
-	int64_t n = gv_steal_distance(b, gv_load(&mutable_deque->steal, relaxed)); /* relaxed: a hint */
+	uint64_t b = gv_load(&mutable_deque->bottom, relaxed); /* relaxed: a hint */
+	int64_t n =
+		gv_steal_distance(b, gv_load(&mutable_deque->steal, relaxed)); /* relaxed: a hint */
 	return n > 0 ? (size_t)n : 0;
 }
 

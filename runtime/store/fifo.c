@@ -149,7 +149,8 @@ static int move_to_larger(struct gv_fifo *f)
 	/* Keep thieves out, or go through exchanges because one is in already: then both the indices
 	 * and the range need room. */
 	uint64_t closed = gv_steal_pack(word, 0, GV_STEAL_OWNER);
-	bool alone = gv_steal_idle(word) && gv_cas(&f->steal, &word, closed, acq_rel, acquire); /* [settle] */
+	bool alone = gv_steal_idle(word) &&
+		     gv_cas(&f->steal, &word, closed, acq_rel, acquire); /* [settle] */
 	struct gv_fifo_ring *ring = new_ring((alone ? 2 : 4) * (old->mask + 1));
 	if (ring == NULL) {
 		if (alone)
@@ -164,7 +165,7 @@ static int move_to_larger(struct gv_fifo *f)
 	uint64_t last = first;
 	for (uint64_t i = head; i != tail; i++) {
 		_Atomic uintptr_t *slot = &old->slots[i & old->mask];
-		uintptr_t item = alone ? gv_load(slot, relaxed) :    /* relaxed: alone */
+		uintptr_t item = alone ? gv_load(slot, relaxed) :   /* relaxed: alone */
 					 gv_xchg(slot, 0, acquire); /* [settle] I3 */
 
 		if (item != 0)
@@ -185,8 +186,8 @@ int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item, bool grow)
 {
 	uint64_t t = gv_load(&f->tail, relaxed); /* relaxed: owner only */
 
-	gv_fence_light();			       /* [range] as in pop: the head is out, then look */
-	uint64_t word = gv_load(&f->steal, acquire);   /* [settle] */
+	gv_fence_light(); /* [range] as in pop: the head is out, then look */
+	uint64_t word = gv_load(&f->steal, acquire); /* [settle] */
 	acknowledge(f, word);
 
 	uint64_t limit = oldest_in_use(f, word) + f->mask + 1;
@@ -208,13 +209,13 @@ int gv_fifo_push_slow(struct gv_fifo *f, uintptr_t item, bool grow)
 }
 
 size_t gv_fifo_steal(struct gv_fifo *f, struct gv_thief *thief, bool aged, uintptr_t out[],
-		      size_t room)
+		     size_t room)
 {
 	uint64_t word = gv_load(&f->steal, acquire); /* [settle] */
 	if (!gv_steal_idle(word))
 		return 0;
 
-	uint64_t tail = gv_load(&f->tail, acquire); /* [publish] */
+	uint64_t tail = gv_load(&f->tail, acquire);  /* [publish] */
 	uint64_t first = gv_load(&f->head, relaxed); /* relaxed: looked at again below */
 	int64_t stolen = gv_steal_distance(first, word);
 	if (stolen < 0)
@@ -223,7 +224,8 @@ size_t gv_fifo_steal(struct gv_fifo *f, struct gv_thief *thief, bool aged, uintp
 	if (count <= 0 || (count == 1 && !aged))
 		return 0;
 
-	uint64_t want = GV_MIN((uint64_t)(count + 1) / 2, (uint64_t)GV_MIN(room, (size_t)GV_STEAL_MAX));
+	uint64_t want =
+		GV_MIN((uint64_t)(count + 1) / 2, (uint64_t)GV_MIN(room, (size_t)GV_STEAL_MAX));
 	uint64_t announced = gv_steal_pack(first, want, thief->id);
 	if (!gv_cas(&f->steal, &word, announced, acq_rel, relaxed)) /* [settle] relaxed: give up */
 		return 0;

@@ -69,11 +69,13 @@ static inline uintptr_t gv_fifo_pop(struct gv_fifo *f)
 
 		gv_store(&f->head, h + 1, relaxed); /* relaxed: ordered by the fence below */
 		gv_fence_light();		    /* [range] the owner's side */
-		uint64_t word = gv_load(&f->steal, relaxed); /* relaxed: ordered by the fence above */
+		uint64_t word =
+			gv_load(&f->steal, relaxed); /* relaxed: ordered by the fence above */
 
 		if (GV_LIKELY(gv_steal_idle(word) && gv_steal_distance(h, word) >= 0)) {
-			_Atomic uintptr_t *slots = gv_load(&f->slots, relaxed); /* relaxed: owner only */
-			item = gv_load(&slots[h & f->mask], relaxed);		/* relaxed: own store */
+			_Atomic uintptr_t *slots =
+				gv_load(&f->slots, relaxed);	      /* relaxed: owner only */
+			item = gv_load(&slots[h & f->mask], relaxed); /* relaxed: own store */
 		} else {
 			item = gv_fifo_pop_contended(f, h, word);
 		}
@@ -100,7 +102,7 @@ static inline uintptr_t gv_fifo_peek(struct gv_fifo *f, uint64_t ahead)
  * first, to out[].  A lone item is left to its owner unless `aged`.  Returns how many were taken; 0 also if another thief is at work.
  */
 size_t gv_fifo_steal(struct gv_fifo *f, struct gv_thief *thief, bool aged, uintptr_t out[],
-		      size_t room);
+		     size_t room);
 
 /* How many items there seem to be; exact for the owner while no thief is at work. */
 static inline size_t gv_fifo_size(const struct gv_fifo *f)
@@ -109,7 +111,8 @@ static inline size_t gv_fifo_size(const struct gv_fifo *f)
 	uint64_t tail = gv_load(&mutable_fifo->tail, relaxed); /* relaxed: a hint */
 	uint64_t head = gv_load(&mutable_fifo->head, relaxed); /* relaxed: a hint */
 	int64_t n = (int64_t)(tail - head);
-	int64_t above = gv_steal_distance(tail, gv_load(&mutable_fifo->steal, relaxed)); /* relaxed: a hint */
+	int64_t above = gv_steal_distance(
+		tail, gv_load(&mutable_fifo->steal, relaxed)); /* relaxed: a hint */
 
 	n = above < n ? above : n;
 	return n > 0 ? (size_t)n : 0;

@@ -25,7 +25,8 @@ bool gv_inbox_push_chain(struct gv_inbox *inbox, struct gv_link *first, struct g
 
 	do
 		gv_store(&last->next, newest, relaxed); /* relaxed: [give] follows */
-	while (!gv_cas(&inbox->newest, &newest, first, seq_cst, relaxed)); /* [give] relaxed: again */
+	while (!gv_cas(&inbox->newest, &newest, first, seq_cst,
+		       relaxed)); /* [give] relaxed: again */
 	return newest == NULL;
 }
 

@@ -42,6 +42,6 @@ void gv_steal_acknowledge(struct gv_steal_stamp *stamp)
 {
 	uint64_t asked = gv_load(&stamp->asked, acquire); /* [ack] */
 
-	if (gv_load(&stamp->seen, relaxed) != asked) /* relaxed: owner only */
+	if (gv_load(&stamp->seen, relaxed) != asked)	/* relaxed: owner only */
 		gv_store(&stamp->seen, asked, release); /* [ack] */
 }

@@ -59,7 +59,7 @@ struct gv_thief {
 
 /* The two words by which a thief learns that its announcement was seen. */
 struct gv_steal_stamp {
-	_Atomic uint64_t asked;				       /* thieves, while they are announced */
+	_Atomic uint64_t asked;				 /* thieves, while they are announced */
 	_Atomic uint64_t seen GV_ALIGNED(GV_CACHE_LINE); /* owner */
 };
 

@@ -62,7 +62,8 @@ static struct gv_node *next_waiter(struct gv_hub *hub, struct gv_node **chain, e
 
 		if (node == NULL)
 			return NULL;
-		if (GV_LIKELY(gv_load(&node->kind, relaxed) == GV_NODE_WAITER)) { /* relaxed: taken */
+		if (GV_LIKELY(gv_load(&node->kind, relaxed) ==
+			      GV_NODE_WAITER)) {		/* relaxed: taken */
 			*chain = gv_load(&node->next, relaxed); /* relaxed: taken */
 			return node;
 		}
@@ -72,7 +73,8 @@ static struct gv_node *next_waiter(struct gv_hub *hub, struct gv_node **chain, e
 			node->outcome = outcome;
 			node->cause = (uint8_t)cause;
 			take_reference(cause, outcome);
-			if (gv_cas(gv_node_state(node), &open, GV_LIST_DELIVERED, acq_rel, acquire)) { /* [close] */
+			if (gv_cas(gv_node_state(node), &open, GV_LIST_DELIVERED, acq_rel,
+				   acquire)) { /* [close] */
 				*chain = NULL;
 				return NULL;
 			}
@@ -144,7 +146,7 @@ static GV_NOINLINE void deliver_more(struct gv_hub *hub, struct gv_node *chain, 
 	}
 	if (hub == NULL) {
 		/* Remote: no cache may be touched, and a LIST cannot be a header. */
-		if (gv_load(&chain->kind, relaxed) == GV_NODE_WAITER) { /* relaxed: taken */
+		if (gv_load(&chain->kind, relaxed) == GV_NODE_WAITER) {	       /* relaxed: taken */
 			struct gv_node *rest = gv_load(&chain->next, relaxed); /* relaxed: taken */
 			start_job(NULL, chain, rest, cause, outcome);
 			return;
@@ -196,7 +198,7 @@ static struct gv_node *anchor_of(struct gv_node *job, struct gv_node **last, str
 	for (anchor = job;; anchor = gv_load(&anchor->next, relaxed)) { /* relaxed: taken */
 		if (anchor->hub == node->hub)
 			break;
-		if (gv_load(&anchor->next, relaxed) == NULL) { /* relaxed: taken */
+		if (gv_load(&anchor->next, relaxed) == NULL) {	/* relaxed: taken */
 			gv_store(&anchor->next, node, relaxed); /* relaxed: taken */
 			gv_store(&node->next, NULL, relaxed);	/* relaxed: taken */
 			gv_store(&node->head, node, relaxed);	/* relaxed: taken */

@@ -20,13 +20,13 @@
  */
 #include "base/check.h"
 #include "base/fault.h"
+#include "base/memory.h"
 #include "plat/fence.h"
 #include "sched/failure.h"
 #include "sched/ready.h"
 #include "wait/park.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #define EXIT_BIT UINT64_C(1) /* an exit older than the whole chain */
 
@@ -46,18 +46,20 @@ static int push(struct grove_greenlet *g, struct grove_failure *failure)
 
 	if (failure == &gv_failure_exit_object) {
 		while (word == 0) {
-			if (gv_cas(&g->kills, &word, EXIT_BIT, release, relaxed)) /* [sent] relaxed: again */
+			if (gv_cas(&g->kills, &word, EXIT_BIT, release,
+				   relaxed)) /* [sent] relaxed: again */
 				return 0;
 		}
 	}
-	struct gv_kill *kill = gv_fault_here("kill") ? NULL : malloc(sizeof(*kill));
+	struct gv_kill *kill = gv_fault_here("kill") ? NULL : gv_malloc(sizeof(*kill));
 	if (kill == NULL)
 		return -ENOMEM;
 	kill->failure = failure;
 	gv_failure_retain(failure);
 	do
 		kill->older = chain_of(word);
-	while (!gv_cas(&g->kills, &word, (uintptr_t)kill | (word & EXIT_BIT), release, relaxed)); /* [sent] */
+	while (!gv_cas(&g->kills, &word, (uintptr_t)kill | (word & EXIT_BIT), release,
+		       relaxed)); /* [sent] */
 	return 0;
 }
 
@@ -66,8 +68,7 @@ static bool end_wait(struct gv_hub *hub, struct grove_greenlet *g, uint64_t wait
 {
 	/* relaxed: I2, not older than `wait` */
 	if (!(wait & GV_WAIT_PENDING) || (wait & GV_WAIT_NOKILL) ||
-	    gv_load(&g->kills, relaxed) == 0 ||
-	    !gv_wait_claim(g, wait, GV_CAUSE_KILL, 0))
+	    gv_load(&g->kills, relaxed) == 0 || !gv_wait_claim(g, wait, GV_CAUSE_KILL, 0))
 		return false;
 	gv_ready(hub, g, false);
 	return true;
@@ -81,7 +82,7 @@ int gv_kill_send(struct gv_hub *hub, struct grove_greenlet *g, struct grove_fail
 		return rc;
 	if (end_wait(hub, g, gv_load(&g->wait, acquire))) /* [kill] */
 		return 0;
-	gv_fence_heavy(); /* [kill] */
+	gv_fence_heavy();			      /* [kill] */
 	end_wait(hub, g, gv_load(&g->wait, acquire)); /* [kill] */
 	return 0;
 }
@@ -92,7 +93,8 @@ struct grove_failure *gv_kill_next(struct grove_greenlet *g)
 
 	for (;;) {
 		if (word & EXIT_BIT) {
-			if (gv_cas(&g->kills, &word, word & ~EXIT_BIT, acquire, acquire)) /* [sent] */
+			if (gv_cas(&g->kills, &word, word & ~EXIT_BIT, acquire,
+				   acquire)) /* [sent] */
 				return &gv_failure_exit_object;
 			continue;
 		}
@@ -110,7 +112,7 @@ struct grove_failure *gv_kill_next(struct grove_greenlet *g)
 			before->older = NULL;
 		}
 		struct grove_failure *failure = kill->failure;
-		free(kill);
+		gv_free(kill);
 		return failure;
 	}
 }

@@ -45,7 +45,8 @@ struct gv_node {
 	/* Nothing but nodes: a push looks into one that may have changed its kind (waitset.c). */
 	union {
 		_Atomic(struct gv_node *) under; /* WAITER: the nearest LIST below, or NULL */
-		_Atomic(struct gv_node *) head;	 /* JOB, SORTED and anchors: the oldest of this hub */
+		_Atomic(struct gv_node *)
+			head; /* JOB, SORTED and anchors: the oldest of this hub */
 	};
 	struct gv_link link; /* in inboxes */
 	union {
@@ -82,13 +83,15 @@ static inline void gv_node_put_on(struct gv_node *node, struct gv_node *top)
 
 static inline bool gv_node_live(const struct gv_node *node)
 {
-	return gv_load(&node->waiter->wait, relaxed) == node->token; /* relaxed: the claim decides */
+	return gv_load(&node->waiter->wait, relaxed) ==
+	       node->token; /* relaxed: the claim decides */
 }
 
 /* Allocation by whoever is entered on a hub, or NULL for a foreign pthread. */
 static inline struct gv_node *gv_node_alloc(struct gv_hub *hub)
 {
-	return GV_LIKELY(hub != NULL) ? gv_slab_alloc(&hub->nodes) : gv_slab_alloc_shared(&gv_nodes);
+	return GV_LIKELY(hub != NULL) ? gv_slab_alloc(&hub->nodes)
+				      : gv_slab_alloc_shared(&gv_nodes);
 }
 
 static inline void gv_node_free(struct gv_hub *hub, struct gv_node *node)

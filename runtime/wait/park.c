@@ -79,7 +79,8 @@ bool gv_wait_met_kill(struct gv_hub *hub, struct gv_wait *wait, struct grove_gre
 }
 
 GV_CONTEXT_CALLER struct gv_hub *gv_wait_suspend_timed(struct gv_hub *hub, struct gv_wait *wait,
-				     grove_deadline deadline, struct grove_greenlet *next)
+						       grove_deadline deadline,
+						       struct grove_greenlet *next)
 {
 	struct gv_wheel_timer timer = { .cookie = { (uintptr_t)wait->self, wait->token } };
 
@@ -280,7 +281,7 @@ static bool end_foreign(void *object, void *arg)
 
 	/* relaxed: a proxy stays one while somebody waits through it */
 	if (gv_load(&g->hub, relaxed) == GV_HUB_FOREIGN && (wait & GV_WAIT_PENDING) &&
-	    gv_wait_claim(g, wait, GV_CAUSE_CODE, (uintptr_t)(intptr_t)*(int *)arg))
+	    gv_wait_claim(g, wait, GV_CAUSE_CODE, (uintptr_t)(intptr_t) * (int *)arg))
 		gv_wait_wake_foreign(g);
 	return true;
 }
@@ -292,8 +293,8 @@ void gv_wait_end_foreign(int code)
 
 /* --- the whole ---------------------------------------------------------------------------------- */
 
-GV_CONTEXT_CALLER int gv_wait_on(_Atomic uint64_t *word, uint64_t stop, unsigned flags, grove_deadline deadline,
-	       uintptr_t *outcome)
+GV_CONTEXT_CALLER int gv_wait_on(_Atomic uint64_t *word, uint64_t stop, unsigned flags,
+				 grove_deadline deadline, uintptr_t *outcome)
 {
 	struct gv_hub *hub = gv_enter();
 	struct gv_wait wait;
@@ -313,7 +314,7 @@ GV_CONTEXT_CALLER int gv_wait_on(_Atomic uint64_t *word, uint64_t stop, unsigned
 	gv_wait_begin(hub, &wait, flags);
 	node->waiter = wait.self;
 	node->token = wait.token;
-	node->hub = gv_load(&wait.self->hub, relaxed); /* relaxed: ours while we run */
+	node->hub = gv_load(&wait.self->hub, relaxed);	/* relaxed: ours while we run */
 	gv_store(&node->kind, GV_NODE_WAITER, relaxed); /* relaxed: [push] follows */
 	if (GV_LIKELY(gv_waitset_push(hub, word, node, stop))) {
 		hub = gv_wait_suspend(hub, &wait, deadline, NULL);

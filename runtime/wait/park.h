@@ -65,7 +65,8 @@ static inline bool gv_wait_claim(struct grove_greenlet *g, uint64_t token, enum 
 	uint64_t expected = token;
 
 	/* [claim] relaxed: lost */
-	if (!gv_cas(&g->wait, &expected, token ^ (GV_WAIT_PENDING | GV_WAIT_CLAIMED), acq_rel, relaxed))
+	if (!gv_cas(&g->wait, &expected, token ^ (GV_WAIT_PENDING | GV_WAIT_CLAIMED), acq_rel,
+		    relaxed))
 		return false;
 	g->slot = (void *)outcome;
 	g->cause = (uint8_t)cause;
@@ -89,7 +90,8 @@ GV_INLINE struct gv_hub *gv_wait_suspend(struct gv_hub *hub, struct gv_wait *wai
 	if (deadline.ns != INT64_MAX)
 		return gv_wait_suspend_timed(hub, wait, deadline, next);
 	gv_fence_light(); /* [kill] */
-	if (GV_UNLIKELY(gv_load(&wait->self->kills, relaxed) != 0) && /* relaxed: the fence orders it */
+	if (GV_UNLIKELY(gv_load(&wait->self->kills, relaxed) !=
+			0) && /* relaxed: the fence orders it */
 	    gv_wait_met_kill(hub, wait, next))
 		return hub;
 	return gv_switch_to(hub, next != NULL ? next : gv_pick(hub));

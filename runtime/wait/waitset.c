@@ -105,18 +105,19 @@ static bool is_mostly_dead(struct gv_node *node)
 /* The chain below `node` goes into a LIST. */
 static void put_aside(struct gv_node *list, struct gv_node *top, struct gv_node *node)
 {
-	gv_store(&list->next, NULL, relaxed);		     /* relaxed: [push] follows */
-	gv_store(&list->under, NULL, relaxed);		     /* relaxed: [push] follows */
-	gv_store(&list->kind, GV_NODE_LIST, relaxed);	     /* relaxed: [push] follows */
+	gv_store(&list->next, NULL, relaxed);		      /* relaxed: [push] follows */
+	gv_store(&list->under, NULL, relaxed);		      /* relaxed: [push] follows */
+	gv_store(&list->kind, GV_NODE_LIST, relaxed);	      /* relaxed: [push] follows */
 	gv_store(gv_node_state(list), GV_LIST_OPEN, relaxed); /* relaxed: [push] follows */
-	gv_store(&list->count, UINT32_MAX / 4, relaxed);     /* relaxed: [push] follows */
+	gv_store(&list->count, UINT32_MAX / 4, relaxed);      /* relaxed: [push] follows */
 	list->inner = top;
 	gv_store(&node->depth, 1, relaxed);    /* relaxed: [push] follows */
 	gv_store(&node->under, list, relaxed); /* relaxed: [push] follows */
 	gv_store(&node->next, list, relaxed);  /* relaxed: [push] follows */
 }
 
-bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node *node, uint64_t stop)
+bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node *node,
+		     uint64_t stop)
 {
 	uint64_t old = gv_load(word, relaxed); /* relaxed: the CAS decides */
 	struct gv_node *list = NULL;
@@ -135,7 +136,8 @@ bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node 
 			if (aside)
 				put_aside(list, top, node);
 		}
-		if (gv_cas(word, &old, (old & ~GV_CHAIN_MASK) | (uintptr_t)node, acq_rel, relaxed)) { /* [push] */
+		if (gv_cas(word, &old, (old & ~GV_CHAIN_MASK) | (uintptr_t)node, acq_rel,
+			   relaxed)) { /* [push] */
 			pushed = true;
 			break;
 		}

@@ -25,7 +25,8 @@ static inline struct gv_node *gv_chain_of(uint64_t word)
  * Put a filled WAITER node on top, unless one of the bits `stop` is set.  Returns false then; the
  * node is still the caller's.  Now and then a push also rids the chain of its dead.
  */
-bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node *node, uint64_t stop);
+bool gv_waitset_push(struct gv_hub *hub, _Atomic uint64_t *word, struct gv_node *node,
+		     uint64_t stop);
 
 /*
  * A chain that the caller took is to be thrown away: frees the dead nodes.  Returns false, and

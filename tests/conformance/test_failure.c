@@ -459,8 +459,8 @@ static void test_handler_uses_the_library(void **state)
 static void test_codes(void **state)
 {
 	static const int own[] = {
-		GROVE_FAILED, GROVE_KILLED,    GROVE_INTERRUPTED, GROVE_PEER_LOST, GROVE_IN_HUB,
-		GROVE_DEADLOCK, GROVE_NOT_OWNER, GROVE_BROKEN,	  GROVE_END,	   GROVE_FATAL,
+		GROVE_FAILED,	GROVE_KILLED,	 GROVE_INTERRUPTED, GROVE_PEER_LOST, GROVE_IN_HUB,
+		GROVE_DEADLOCK, GROVE_NOT_OWNER, GROVE_BROKEN,	    GROVE_END,	     GROVE_FATAL,
 	};
 
 	(void)state;

@@ -617,11 +617,9 @@ static void *overflow_body(void *arg)
 
 static int overflow_part(void)
 {
-#if GV_ASAN || GV_TSAN
-	gt_child_skip("the sanitizer has its own way with overflows");
-#else
+	if (GV_ASAN || GV_TSAN)
+		gt_child_skip("the sanitizer has its own way with overflows");
 	return grove_run(overflow_body, NULL, NULL, NULL);
-#endif
 }
 
 /* CASES 73: an overflow ends the process, with a clear message that names the greenlet. */

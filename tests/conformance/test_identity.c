@@ -131,14 +131,11 @@ GT_TEST(test_numbers_are_distinct)
 /* Names: a default, one's own, cut, and the default again. */
 GT_TEST(test_names)
 {
-	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
-	grove_greenlet *greenlet = NULL;
+	grove_greenlet *greenlet = gt_spawn_unstarted(gt_return_it, NULL);
 	char expected[64];
 	char text[128];
 	char longest[101];
 
-	attributes.flags = GROVE_UNSTARTED;
-	GT_CHECK_IS(0, grove_spawn_with(&greenlet, gt_return_it, NULL, &attributes));
 	snprintf(expected, sizeof(expected), "greenlet-%llu",
 		 (unsigned long long)grove_id(greenlet));
 	GT_CHECK_IS(strlen(expected), grove_name(greenlet, text, sizeof(text)));

@@ -182,8 +182,10 @@ GT_STRICT_TEST(test_sleepers_wake_in_order)
 {
 	int64_t base = grove_now_ns() + 5 * GT_MS;
 	struct place places[] = {
-		{ 4, grove_at_ns(base + 9 * GT_MS) }, { 2, grove_at_ns(base + 6 * GT_MS) },
-		{ 0, grove_at_ns(base) },	      { 3, grove_at_ns(base + 6 * GT_MS) },
+		{ 4, grove_at_ns(base + 9 * GT_MS) },
+		{ 2, grove_at_ns(base + 6 * GT_MS) },
+		{ 0, grove_at_ns(base) },
+		{ 3, grove_at_ns(base + 6 * GT_MS) },
 		{ 1, grove_at_ns(base + 3 * GT_MS) },
 	};
 	grove_greenlet *sleepers[GV_ARRAY_LEN(places)];
@@ -333,7 +335,6 @@ GT_TEST(test_many_sleepers)
 	GT_CHECK_IS(0, crowd.early);
 	GT_CHECK_IS(0, gt_stats().timers);
 }
-
 
 /* SL-6: sleeps that are ended by kills, again and again, leave no timer. */
 GT_TEST(test_cancelled_sleeps_leave_no_timer)

@@ -309,8 +309,7 @@ GT_TEST(test_release_after_the_end)
 
 	for (size_t i = 0; i < GV_ARRAY_LEN(ways); i++) {
 		struct goods goods;
-		grove_greenlet *greenlet =
-			spawn_goods(ways[i].fn, &goods, 0, GROVE_DEADLINE(0));
+		grove_greenlet *greenlet = spawn_goods(ways[i].fn, &goods, 0, GROVE_DEADLINE(0));
 
 		GT_CHECK_IS(0, grove_join(greenlet, gt_soon()));
 		GT_CHECK_IS(1, goods.arg);
@@ -328,9 +327,9 @@ GT_TEST(test_release_without_a_run)
 	for (int kill = 0; kill < 2; kill++) {
 		for (int way = 0; way < 3; way++) {
 			struct goods goods;
-			grove_greenlet *greenlet = spawn_goods(
-				keep_goods, &goods, way == 0 ? GROVE_UNSTARTED : 0,
-				way == 1 ? grove_in_s(3600) : GROVE_DEADLINE(0));
+			grove_greenlet *greenlet =
+				spawn_goods(keep_goods, &goods, way == 0 ? GROVE_UNSTARTED : 0,
+					    way == 1 ? grove_in_s(3600) : GROVE_DEADLINE(0));
 
 			if (way == 2 && grove_hub_count() > 1) {
 				gt_join(greenlet); /* another hub may have begun it */
@@ -353,8 +352,8 @@ static struct goods left_behind;
 static void *make_without_starting(void *arg)
 {
 	(void)arg;
-	grove_greenlet_release(spawn_goods(keep_goods, &left_behind, GROVE_UNSTARTED,
-					   GROVE_DEADLINE(0)));
+	grove_greenlet_release(
+		spawn_goods(keep_goods, &left_behind, GROVE_UNSTARTED, GROVE_DEADLINE(0)));
 	return NULL;
 }
 

@@ -26,12 +26,12 @@ enum {
 struct target {
 	grove_event event;
 	uint32_t number;
-	uint32_t crowd;		   /* how many wait for it */
-	_Atomic uint32_t waits;	   /* that have ended */
-	_Atomic uint32_t parties;  /* senders and waiters that still need the memory */
-	_Atomic uint32_t winners;  /* sends that returned 0 */
-	_Atomic uintptr_t sent;	   /* by the winner */
-	_Atomic uintptr_t got;	   /* by the waiters: all the same */
+	uint32_t crowd;		  /* how many wait for it */
+	_Atomic uint32_t waits;	  /* that have ended */
+	_Atomic uint32_t parties; /* senders and waiters that still need the memory */
+	_Atomic uint32_t winners; /* sends that returned 0 */
+	_Atomic uintptr_t sent;	  /* by the winner */
+	_Atomic uintptr_t got;	  /* by the waiters: all the same */
 };
 
 static struct {
@@ -234,7 +234,7 @@ GT_TEST(test_event_under_fire)
 enum { KILLED = 16 };
 
 #ifdef GT_SLOW_BUILD
-enum { RACES = 60, CLEANINGS = 60 };
+enum { RACES = 100, CLEANINGS = 300 };
 #else
 enum { RACES = 500, CLEANINGS = 400 };
 #endif

@@ -97,7 +97,7 @@ static void *work(void *arg)
 	struct hub *hub = arg;
 
 	gv_reclaim_register(&reader);
-	gv_add(&stress.ready, 1, relaxed); /* relaxed: only together */
+	gv_add(&stress.ready, 1, relaxed);		       /* relaxed: only together */
 	while (gv_load(&stress.ready, relaxed) < stress.count) /* relaxed: as above */
 		sched_yield();
 	while (gv_load(&stress.left, acquire) != 0) { /* [left] */

@@ -42,7 +42,7 @@ static struct {
 	_Atomic uint64_t signals;
 	_Atomic uint64_t inside; /* of these: that interrupted the runtime */
 	_Atomic bool over;
-	_Atomic uint64_t rung;	/* before each ring */
+	_Atomic uint64_t rung;	 /* before each ring */
 	_Atomic uint64_t raised; /* before each set */
 } storm;
 
@@ -217,10 +217,10 @@ static void run_storm(const struct source *source)
 	GT_CHECK_IS(0, sigaction(SIGUSR1, &action, NULL));
 
 	for (unsigned i = 0; i < GV_ARRAY_LEN(waiters); i++) {
-		grove_fn *fn = i == 0 ? watch_the_flag :
-			       i == 1 ? listen_to_the_bell :
-			       i < 4  ? wait_for_each :
-					wait_for_some;
+		grove_fn *fn = i == 0	? watch_the_flag
+			       : i == 1 ? listen_to_the_bell
+			       : i < 4	? wait_for_each
+					: wait_for_some;
 		waiters[i] = gt_spawn(fn, NULL);
 	}
 	for (unsigned i = 0; i < WORKERS; i++)

@@ -205,7 +205,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_drain_of_nobody, start, stop),
-		cmocka_unit_test_setup_teardown(test_drain_ends_greenlets_of_every_kind, start, stop),
+		cmocka_unit_test_setup_teardown(test_drain_ends_greenlets_of_every_kind, start,
+						stop),
 		cmocka_unit_test_setup_teardown(test_drain_kills_once_and_lets_them_clean_up, start,
 						stop),
 		cmocka_unit_test_setup_teardown(test_drain_names_those_who_stay, start, stop),

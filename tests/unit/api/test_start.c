@@ -333,7 +333,7 @@ static int outlive(void)
 	CHECK(grove_hub_count() == 0);
 	CHECK(grove_start(NULL) == -EBUSY);
 	CHECK(grove_run(give_back, NULL, NULL, NULL) == -EBUSY);
-	CHECK(grove_spawn(NULL, give_back, NULL) == -EBUSY);
+	CHECK(grove_spawn(NULL, give_back, NULL) == -ESHUTDOWN);
 	CHECK(grove_stop(GROVE_POLL) == -EOVERFLOW);
 	return 0;
 }
@@ -565,8 +565,8 @@ static void test_timers_work_after_a_restart(void **state)
 		int64_t begun = grove_now_ns();
 
 		assert_int_equal(grove_start(NULL), 0);
-		assert_int_equal(grove_timer_start(&far, note_timer, &event, 0, 0, grove_in_s(1000)),
-				 0);
+		assert_int_equal(
+			grove_timer_start(&far, note_timer, &event, 0, 0, grove_in_s(1000)), 0);
 		assert_int_equal(
 			grove_timer_start(&timer, note_timer, &event, 0, 0, grove_in_ms(10)), 0);
 		assert_int_equal(grove_event_wait(&event, NULL, GROVE_NEVER), 0);
@@ -601,6 +601,53 @@ static void test_restarts_leave_nothing_behind(void **state)
 	assert_int_equal(stats.live, 0);
 	assert_int_equal(stats.stacks_in_use, 0);
 	assert_int_equal(stats.timers, 0);
+}
+
+static _Atomic int blocks, blocks_ever;
+
+static void *count_block(size_t size, void *context)
+{
+	CHECK(context == &blocks);
+	atomic_fetch_add(&blocks, 1);
+	atomic_fetch_add(&blocks_ever, 1);
+	return malloc(size);
+}
+
+static void count_back(void *block, void *context)
+{
+	CHECK(context == &blocks);
+	atomic_fetch_sub(&blocks, 1);
+	free(block);
+}
+
+static void *use_memory(void *arg)
+{
+	grove_greenlet *g;
+
+	CHECK(grove_spawn_copy(&g, give_back, "text", 5) == 0);
+	CHECK(grove_set_name(g, "somebody") == 0);
+	CHECK(grove_join(g, GROVE_NEVER) == 0);
+	grove_greenlet_release(g);
+	grove_failure_release(grove_failure_new(-EPIPE, "never mind"));
+	return arg;
+}
+
+static void test_start_names_the_allocator(void **state)
+{
+	(void)state;
+	grove_options options = options_with(2);
+
+	options.allocator = (grove_allocator){ count_block, count_back, &blocks };
+	assert_int_equal(grove_run(use_memory, state, NULL, &options), 0);
+	assert_true(atomic_load(&blocks_ever) >= 3);
+
+	/* The next start names another; the failures that a checked build keeps for a while go back. */
+	int ever = atomic_load(&blocks_ever);
+	assert_int_equal(grove_run(use_memory, state, NULL, NULL), 0);
+	assert_int_equal(atomic_load(&blocks_ever), ever);
+	for (int i = 0; i < 1000; i++)
+		grove_failure_release(grove_failure_new(-EPIPE, NULL));
+	assert_int_equal(atomic_load(&blocks), 0);
 }
 
 /* ---- the calling pthread ---- */
@@ -651,6 +698,7 @@ int main(void)
 		cmocka_unit_test(test_stop_makes_timers_idle),
 		cmocka_unit_test(test_timers_work_after_a_restart),
 		cmocka_unit_test(test_restarts_leave_nothing_behind),
+		cmocka_unit_test(test_start_names_the_allocator),
 		cmocka_unit_test(test_run_returns_the_pthread_as_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,8 @@ static void test_stats_know_hubs_stacks_and_timers(void **state)
 	assert_int_equal(grove_spawn(&g, sleep_on, NULL), 0);
 	while (grove_greenlet_state(g) != GROVE_ACTIVE)
 		assert_int_equal(grove_sleep(grove_in_ms(1)), 0);
-	assert_int_equal(grove_timer_start(&timer, be_quiet_timer, NULL, 0, 0, grove_in_s(1000)), 0);
+	assert_int_equal(grove_timer_start(&timer, be_quiet_timer, NULL, 0, 0, grove_in_s(1000)),
+			 0);
 	stats = read_stats();
 	assert_int_equal(stats.hubs, 2);
 	assert_true(stats.hubs_sleeping <= 2);
@@ -184,7 +185,8 @@ int main(void)
 		cmocka_unit_test(test_stats_checks_sizes),
 		cmocka_unit_test_setup_teardown(test_stats_count_lives, start, stop),
 		cmocka_unit_test_setup_teardown(test_stats_count_failures, start, stop),
-		cmocka_unit_test_setup_teardown(test_stats_know_hubs_stacks_and_timers, start, stop),
+		cmocka_unit_test_setup_teardown(test_stats_know_hubs_stacks_and_timers, start,
+						stop),
 		cmocka_unit_test(test_stats_stand_still_after_a_stop_and_begin_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

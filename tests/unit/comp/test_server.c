@@ -79,7 +79,8 @@ static void test_bad_arguments(void **state)
 	pair_of_sockets(fds);
 	assert_int_equal(grove_server_new(NULL, listener, NULL, echo, NULL), -EINVAL);
 	assert_int_equal(grove_server_new(&server, listener, NULL, NULL, NULL), -EINVAL);
-	assert_int_equal(grove_server_new(&server, listener, (grove_pool *)fds, echo, NULL), -EINVAL);
+	assert_int_equal(grove_server_new(&server, listener, (grove_pool *)fds, echo, NULL),
+			 -EINVAL);
 	assert_int_equal(grove_server_new(&server, fds[0], NULL, echo, NULL), -EINVAL);
 	assert_int_equal(grove_server_new(&server, -1, NULL, echo, NULL), -EBADF);
 	close_both(fds);
@@ -385,7 +386,7 @@ static void test_a_thread_runs_a_server(void **state)
 	int before;
 	int port;
 
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	before = count_open();
 	grove_server *server = serve(&port, echo, NULL);
 	int fd = connect_to(port);
@@ -508,7 +509,8 @@ static void *body_without_descriptors(void *arg)
 	/* A stop does not wait for the pause to end. */
 	first = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	CHECK_IS(0, setrlimit(RLIMIT_NOFILE, &none));
-	CHECK_IS(0, grove_connect(first, (struct sockaddr *)&address, sizeof(address), GROVE_NEVER));
+	CHECK_IS(0,
+		 grove_connect(first, (struct sockaddr *)&address, sizeof(address), GROVE_NEVER));
 	CHECK_IS(0, grove_sleep(grove_in_ms(30)));
 	end(server);
 	CHECK_IS(0, setrlimit(RLIMIT_NOFILE, &limit));

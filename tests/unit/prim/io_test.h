@@ -50,6 +50,15 @@ static inline void close_both(const int fds[2])
 	CHECK_IS(0, grove_close(fds[1]));
 }
 
+/* With a fixed number of hubs: who watches the quota opens and closes files in the background. */
+static inline void start(unsigned hubs)
+{
+	grove_options options = GROVE_OPTIONS_INIT;
+
+	options.hubs = hubs;
+	CHECK_IS(0, grove_start(&options));
+}
+
 static inline bool is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;

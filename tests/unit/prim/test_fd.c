@@ -4,8 +4,9 @@
  */
 #include "unit/prim/io_test.h"
 
-#include <stdatomic.h>
 #include <sys/wait.h>
+
+#include "plat/futex.h"
 
 /* ---- calls and lives ---- */
 
@@ -194,7 +195,7 @@ static void test_close_ends_the_waits_of_threads(void **state)
 	void *value;
 	int fds[2];
 
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	pair_of_sockets(fds);
 	struct reading r = reading_of(fds[0]);
 	start_thread(&thread, read_some, &r);
@@ -400,7 +401,7 @@ static void test_a_number_is_reused_while_it_is_being_closed(void **state)
 	int tcp[2];
 	int next[2];
 
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	pair_of_tcp(tcp);
 	fill(tcp[0]);
 	assert_int_equal(
@@ -439,6 +440,43 @@ static void test_a_number_is_reused_while_it_is_being_closed(void **state)
 	assert_int_equal(grove_close(tcp[1]), 0);
 	close_both(next);
 	stop();
+}
+
+/*
+ * A call comes while close(2) is about to be called, and goes on when it has returned and the number is
+ * somebody else's: it is a call on the old one, and reads nothing.  The closer is played by the test.
+ */
+static void test_a_call_that_came_before_the_close(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	void *value;
+	int old[2];
+	int new[2];
+
+	pair_of_sockets(old);
+	pair_of_sockets(new);
+	assert_int_equal(grove_write(new[1], "new", 3, GROVE_NEVER), 3);
+	struct gv_fd_use use;
+	assert_int_equal(gv_fd_enter(old[0], &use), 0);
+	assert_int_equal(gv_fd_leave(&use), 0);
+	gv_or(&use.record->state, GV_FD_FINISHING, seq_cst);
+
+	struct reading r = reading_of(old[0]);
+	start_thread(&thread, read_some, &r);
+	while (!(gv_load(&use.record->state, acquire) & GV_FD_SLEEPERS))
+		sched_yield();
+	assert_int_equal(dup2(new[0], old[0]), old[0]);
+	uint64_t next = (uint64_t)(use.life + 1) << 32;
+	gv_store(&use.record->state, next, seq_cst);
+	gv_futex_wake((_Atomic uint32_t *)(void *)&use.record->state, INT32_MAX);
+	assert_int_equal(pthread_join(thread, &value), 0);
+	assert_int_equal((intptr_t)value, -EBADF);
+
+	assert_int_equal(close(old[0]), 0);
+	assert_int_equal(close(old[1]), 0);
+	gv_store(&use.record->state, use.life ? (uint64_t)use.life << 32 : 0, seq_cst);
+	close_both(new);
 }
 
 /* ---- closed and opened without Grove ---- */
@@ -673,12 +711,12 @@ static void test_descriptors_outlive_the_runtime(void **state)
 	struct reading r;
 	int tcp[2];
 
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	pair_of_tcp(tcp);
 	r = reading_of(tcp[0]);
 	assert_int_equal(grove_read(tcp[0], r.buffer, 1, grove_in_ms(1)), -ETIMEDOUT);
 	stop();
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	pthread_t thread;
 	void *value;
 	start_thread(&thread, read_some, &r);
@@ -716,7 +754,7 @@ static void test_a_child_has_descriptors_and_no_waits(void **state)
 
 	if (GV_TSAN)
 		skip(); /* the sanitizer's own limit: no threads after a fork */
-	assert_int_equal(grove_start(NULL), 0);
+	start(2);
 	pair_of_tcp(tcp);
 	struct reading r = reading_of(tcp[0]);
 	start_thread(&thread, read_some, &r);
@@ -755,6 +793,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_change_hands_all_the_time),
 		cmocka_unit_test(test_of_two_closers_one_wins),
 		cmocka_unit_test(test_a_number_is_reused_while_it_is_being_closed),
+		cmocka_unit_test(test_a_call_that_came_before_the_close),
 		cmocka_unit_test(test_numbers_that_were_closed_by_others),
 		cmocka_unit_test(test_waits_on_a_lost_number_are_ended),
 		cmocka_unit_test(test_one_waiter_for_each_direction),

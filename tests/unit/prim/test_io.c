@@ -406,7 +406,8 @@ static void *body_of_full(void *arg)
 	static char block[8 * MEGABYTE];
 	pair_of_sockets(fds);
 	done = 0;
-	CHECK_IS(-ETIMEDOUT, grove_write_full(fds[0], block, sizeof(block), &done, GROVE_DEADLINE(0)));
+	CHECK_IS(-ETIMEDOUT,
+		 grove_write_full(fds[0], block, sizeof(block), &done, GROVE_DEADLINE(0)));
 	CHECK(done > 0 && done < sizeof(block));
 	CHECK_IS(-EAGAIN, grove_write_full(fds[0], block, sizeof(block), &done, GROVE_POLL));
 	CHECK_IS(0, grove_close(fds[1]));

@@ -227,6 +227,45 @@ static void test_tombstones_are_swept(void **state)
 	st_drop_all(g, 4);
 }
 
+static void fill_here(struct grove_greenlet *g[4])
+{
+	for (int i = 0; i < 4; i++) {
+		g[i] = st_suspended(0);
+		gv_ready_queue(here, (gv_item)g[i]);
+	}
+}
+
+static void test_fresh_one_in_an_inbox_is_linked(void **state)
+{
+	(void)state;
+	struct grove_greenlet *g[4];
+	struct grove_greenlet *fresh = st_fresh(0);
+	unsigned count;
+
+	fill_here(g);
+	gv_ready_queue(here, (gv_item)fresh | GV_ITEM_FRESH);
+	assert_true(gv_load(&fresh->done, relaxed) & GV_DONE_LINKED);
+	assert_ptr_equal(st_inbox(&here->shared, &count), fresh);
+	st_drop(fresh);
+	st_drop_all(g, 4);
+}
+
+/* Its link may be in use: the greenlet runs, or waits, or stands in some inbox by itself. */
+static void test_tombstone_is_not_put_into_an_inbox(void **state)
+{
+	(void)state;
+	struct grove_greenlet *g[4];
+	struct grove_greenlet *taken = st_fresh(0);
+
+	fill_here(g);
+	gv_or(&taken->done, GV_DONE_TAKEN, relaxed);
+	gv_ready_queue(here, (gv_item)taken | GV_ITEM_FRESH);
+	assert_true(gv_inbox_empty(&here->shared));
+	assert_int_equal(st_references(taken), 1);
+	st_drop(taken);
+	st_drop_all(g, 4);
+}
+
 #define WITH_HUBS(test) cmocka_unit_test_setup_teardown(test, two_hubs, no_hubs)
 
 int main(void)
@@ -245,6 +284,8 @@ int main(void)
 		WITH_HUBS(test_full_fifo_spills_in_order_and_grows_in_drain),
 		WITH_HUBS(test_drain_knows_what_stands_in_inboxes),
 		WITH_HUBS(test_tombstones_are_swept),
+		WITH_HUBS(test_fresh_one_in_an_inbox_is_linked),
+		WITH_HUBS(test_tombstone_is_not_put_into_an_inbox),
 	};
 	return cmocka_run_group_tests(tests, st_begin, st_end);
 }

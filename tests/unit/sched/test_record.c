@@ -177,7 +177,7 @@ static void test_references_stick_at_their_maximum(void **state)
 static void test_argument_of_one_never_started_is_released(void **state)
 {
 	(void)state;
-	struct gv_extra *extra = calloc(1, sizeof(*extra));
+	struct gv_extra *extra = gv_zalloc(sizeof(*extra));
 	int arg;
 
 	assert_non_null(extra);
@@ -194,7 +194,7 @@ static void test_argument_of_one_never_started_is_released(void **state)
 static void test_value_goes_with_the_record(void **state)
 {
 	(void)state;
-	struct gv_extra *extra = calloc(1, sizeof(*extra));
+	struct gv_extra *extra = gv_zalloc(sizeof(*extra));
 	int value;
 
 	assert_non_null(extra);
@@ -264,7 +264,7 @@ static void test_each_life_ends_once_while_others_look_it_up(void **state)
 	for (int i = 0; i < FINDERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, find, NULL), 0);
 	for (int i = 0; i < LIVES; i++) {
-		struct gv_extra *extra = calloc(1, sizeof(*extra));
+		struct gv_extra *extra = gv_zalloc(sizeof(*extra));
 
 		assert_non_null(extra);
 		struct grove_greenlet *g = new_record_with(extra, GV_DONE_REFERENCE);

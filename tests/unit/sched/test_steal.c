@@ -199,6 +199,24 @@ static void test_who_is_leaving_goes_back_from_a_fifo(void **state)
 	st_drop_all(rest, 2);
 }
 
+/* It may have left that stack since, and found nothing more to do. */
+static void test_who_goes_back_wakes_its_hub(void **state)
+{
+	(void)state;
+	struct grove_greenlet *leaving = st_leaving(1);
+	struct grove_greenlet *rest[2];
+	unsigned count;
+
+	assert_int_equal(gv_fifo_push(&victim->fifo, (gv_item)leaving, false), 0);
+	fill_fifo(rest, 2);
+	st_sleep(victim);
+	gv_steal_from(thief, victim, false);
+	assert_ptr_equal(st_inbox(&victim->shared, &count), leaving);
+	assert_int_equal(gv_load(&victim->park, relaxed), GV_PARK_RUN);
+	st_drop(leaving);
+	st_drop_all(rest, 2);
+}
+
 static void test_who_is_leaving_goes_back_to_an_inbox(void **state)
 {
 	(void)state;
@@ -235,6 +253,7 @@ int main(void)
 		WITH_HUBS(test_what_is_pinned_stays),
 		WITH_HUBS(test_due_timers_of_a_stuck_hub_are_run),
 		WITH_HUBS(test_who_is_leaving_goes_back_from_a_fifo),
+		WITH_HUBS(test_who_goes_back_wakes_its_hub),
 		WITH_HUBS(test_who_is_leaving_goes_back_to_an_inbox),
 	};
 	return cmocka_run_group_tests(tests, st_begin, st_end);

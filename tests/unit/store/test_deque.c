@@ -481,7 +481,8 @@ static void check_thieves(unsigned thieves, uint64_t seed)
 	gv_store(&run.over, false, relaxed); /* relaxed: nobody runs yet */
 	for (unsigned i = 1; i <= thieves; i++) {
 		takers[i].id = i + 1;
-		assert_int_equal(pthread_create(&threads[i], NULL, steal_until_over, &takers[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, steal_until_over, &takers[i]),
+				 0);
 	}
 	own_items(&takers[0], items);
 	gv_store(&run.over, true, release); /* [over] */

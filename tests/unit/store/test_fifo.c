@@ -230,7 +230,7 @@ struct slow_thief {
 
 static void announce(struct gv_fifo *f, struct slow_thief *slow, uint64_t len)
 {
-	uint64_t head = gv_load(&f->head, relaxed); /* relaxed: alone */
+	uint64_t head = gv_load(&f->head, relaxed);  /* relaxed: alone */
 	uint64_t word = gv_load(&f->steal, relaxed); /* relaxed: alone */
 
 	assert_true(gv_steal_idle(word));
@@ -254,7 +254,8 @@ static size_t take(struct gv_fifo *f, struct slow_thief *slow)
 	size_t count = 0;
 
 	for (; i < slow->end; i++) {
-		uintptr_t item = gv_xchg(&slow->slots[i & slow->mask], 0, relaxed); /* relaxed: alone */
+		uintptr_t item =
+			gv_xchg(&slow->slots[i & slow->mask], 0, relaxed); /* relaxed: alone */
 
 		if (item != 0)
 			loot[count++] = item;
@@ -421,7 +422,7 @@ static void test_growing_leaves_a_thief_what_it_has_taken(void **state)
 	push_range(f, 1, 8);
 	announce(f, &slow, 4);
 	look(f, &slow);
-	for (uint64_t i = 1; i < 3; i++) /* 2 and 3: as if it were in the middle */
+	for (uint64_t i = 1; i < 3; i++)	      /* 2 and 3: as if it were in the middle */
 		gv_store(&slow.slots[i], 0, relaxed); /* relaxed: alone */
 	push_range(f, 9, 20);
 	assert_int_equal(take(f, &slow), 0);
@@ -554,7 +555,8 @@ static void check_thieves(unsigned thieves, uint64_t seed)
 	gv_store(&run.over, false, relaxed); /* relaxed: nobody runs yet */
 	for (unsigned i = 1; i <= thieves; i++) {
 		takers[i].id = i + 1;
-		assert_int_equal(pthread_create(&threads[i], NULL, steal_until_over, &takers[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, steal_until_over, &takers[i]),
+				 0);
 	}
 	own_items(&takers[0], items);
 	gv_store(&run.over, true, release); /* [over] */

@@ -192,7 +192,8 @@ static void check_senders(unsigned takers)
 		assert_int_equal(pthread_create(&threads[s], NULL, send_all, letters[s]), 0);
 	for (unsigned t = 0; t < takers; t++) {
 		taker[t].alone = takers == 1;
-		assert_int_equal(pthread_create(&threads[SENDERS + t], NULL, take_all, &taker[t]), 0);
+		assert_int_equal(pthread_create(&threads[SENDERS + t], NULL, take_all, &taker[t]),
+				 0);
 	}
 	for (unsigned i = 0; i < SENDERS + takers; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);

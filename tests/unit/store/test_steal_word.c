@@ -137,13 +137,13 @@ static void *own(void *arg)
 		while (gv_load(&duel.round, acquire) < round) /* [round] */
 			sched_yield();
 
-		gv_store(&duel.taken, round, relaxed); /* relaxed: the fence orders it */
-		gv_fence_light();		       /* [range] */
+		gv_store(&duel.taken, round, relaxed);	       /* relaxed: the fence orders it */
+		gv_fence_light();			       /* [range] */
 		uint64_t word = gv_load(&duel.steal, relaxed); /* relaxed: the fence orders it */
 		if (word == round)
 			gv_steal_acknowledge(&duel.stamp);
 		gv_store(&duel.owner_saw[round % 2], word, relaxed); /* relaxed: [round] */
-		gv_store(&duel.done, round, release);		    /* [round] */
+		gv_store(&duel.done, round, release);		     /* [round] */
 	}
 	return arg;
 }
@@ -159,7 +159,7 @@ static void test_after_settling_one_of_both_has_seen_the_other(void **state)
 	for (uint64_t round = 1; round <= GT_SCALED(ROUNDS); round++) {
 		gv_store(&duel.round, round, release); /* [round] */
 		for (volatile uint64_t i = 0; i < round % 64; i++)
-			; /* another phase each time */
+			;			       /* another phase each time */
 		gv_store(&duel.steal, round, release); /* [round] */
 		gv_steal_settle(&duel.stamp, &thief);
 		uint64_t taken = gv_load(&duel.taken, acquire); /* [range] */

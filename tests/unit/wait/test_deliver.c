@@ -135,7 +135,8 @@ static void *wait_for_failure(void *arg)
 	void *value;
 	int rc = grove_event_wait(arg, &value, GROVE_NEVER);
 
-	return CODE(rc == GROVE_FAILED && grove_failure_code(grove_last_failure()) == -EPROTO ? 0 : -1);
+	return CODE(rc == GROVE_FAILED && grove_failure_code(grove_last_failure()) == -EPROTO ? 0
+											      : -1);
 }
 
 /* Every claimed waiter holds a reference of its own: the sender's is gone long before. */

@@ -68,7 +68,8 @@ static void *deadlines(void *arg)
 	(void)arg;
 	CHECK_IS(-ETIMEDOUT, value_of(g));
 	CHECK(grove_now_ns() >= at);
-	CHECK_IS(-ETIMEDOUT, gv_wait_on(&word, 1, 0, GROVE_DEADLINE(1), NULL)); /* passed: once round */
+	CHECK_IS(-ETIMEDOUT,
+		 gv_wait_on(&word, 1, 0, GROVE_DEADLINE(1), NULL)); /* passed: once round */
 	struct gv_node *chain = gv_chain_of(gv_xchg(&word, 0, acq_rel));
 	CHECK(gv_waitset_discard(NULL, &chain));
 	return NULL;

@@ -107,7 +107,8 @@ static void test_dead_waiters_do_not_pile_up(void **state)
 	}
 	assert_true(longest < 300);
 	struct gv_node *chain = gv_chain_of(gv_load(&word, relaxed));
-	assert_false(gv_waitset_discard(NULL, &chain)); /* the first one is alive, and still there */
+	assert_false(
+		gv_waitset_discard(NULL, &chain)); /* the first one is alive, and still there */
 	assert_int_equal(length(chain), 1);
 	gv_node_free(NULL, chain);
 	gv_slab_free_shared(&gv_records, g);
