@@ -473,7 +473,7 @@ GT_TEST(test_last_handle_of_many)
 {
 	enum { HOLDERS = 8 };
 
-	for (int i = 0; i < GT_ROUNDS / 20; i++) {
+	for (int i = 0; i < GT_ROUNDS / 50; i++) {
 		grove_greenlet *joiners[HOLDERS];
 		struct crew crew = { .greenlet = gt_spawn(spin_and_return, V1) };
 		uint64_t id = grove_id(crew.greenlet);

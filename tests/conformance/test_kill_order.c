@@ -293,7 +293,7 @@ static void *be_an_enemy(void *arg)
 /* KL-11, CASES 127 [N]: two on two hubs kill each other, and wait for it; both end. */
 GT_TEST(test_mutual_kill)
 {
-	for (int i = 0; i < GT_ROUNDS / 20; i++) {
+	for (int i = 0; i < GT_ROUNDS / 50; i++) {
 		struct enemies enemies = { .begun = 0 };
 		void *args[2][2] = { { &enemies, GT_VALUE(0) }, { &enemies, GT_VALUE(1) } };
 

@@ -407,7 +407,7 @@ static void *take_part(void *arg)
 {
 	const struct party *party = arg;
 	const struct gt_race *race = party->race;
-	int64_t end = grove_now_ns() + 500 * GT_MS;
+	int64_t end = grove_now_ns() + 250 * GT_MS;
 
 	if (race->begin != NULL)
 		race->begin(party->number, race->arg);

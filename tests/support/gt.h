@@ -172,7 +172,7 @@ void gt_gate_wait(struct gt_gate *gate);
 /*
  * Several parties do something at the same moment, round after round.  Between two rounds, and after
  * the last one, party 0 looks at the outcome and prepares the next while the others wait.  On a busy
- * machine a round may take a scheduler's slice, so after half a second no new one begins.
+ * machine a round may take a scheduler's slice, so after a quarter of a second no new one begins.
  */
 struct gt_race {
 	unsigned parties;

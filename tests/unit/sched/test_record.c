@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "sched/failure.h"
 #include "sched/hub.h"
 #include "sched/label.h"
