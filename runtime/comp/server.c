@@ -349,8 +349,8 @@ static bool is_handler(struct grove_server *server)
 		for (struct gv_list *l = lists[i]->next; l != lists[i] && !found; l = l->next) {
 			struct connection *connection = GV_CONTAINER_OF(l, struct connection, link);
 
-			found = gv_load(&connection->self, relaxed) ==
-				self; /* relaxed: as in serve */
+			/* relaxed: as in serve */
+			found = gv_load(&connection->self, relaxed) == self;
 		}
 	}
 	gv_lock_release(&server->lock);

@@ -456,6 +456,45 @@ GT_TEST(test_wait_in_a_thread)
 	GT_CHECK_IS(0, grove_event_destroy(&w.event));
 }
 
+static void *wait_in_thread_for_value(void *event)
+{
+	return wait_for_value(event);
+}
+
+/* EV-2, EV-16: one send for greenlets of all hubs, some of them pinned, and threads among them. */
+GT_TEST(test_send_to_a_mixed_crowd)
+{
+	enum { GREENLETS = 200, THREADS = 4 };
+
+	for (int round = 0; round < 5; round++) {
+		grove_attributes pinned = GROVE_ATTRIBUTES_INIT;
+		grove_event event = GROVE_EVENT_INIT;
+		grove_greenlet *waiters[GREENLETS];
+		pthread_t threads[THREADS];
+
+		pinned.flags = GROVE_ON_HUB;
+		for (int i = 0; i < GREENLETS; i++) {
+			if (i % (GREENLETS / THREADS) == 10)
+				gt_thread_start(&threads[i * THREADS / GREENLETS],
+						wait_in_thread_for_value, &event);
+			pinned.hub = i % 3 == 0 ? i / 3 % grove_hub_count() : GROVE_ANY_HUB;
+			GT_CHECK_IS(0, grove_spawn_with(&waiters[i], wait_for_value, &event, &pinned));
+		}
+		for (int i = 0; i < GREENLETS; i++)
+			gt_until_parked(waiters[i]);
+		GT_CHECK_IS(0, grove_event_send(&event, round % 2 == 0 ? V1 : WIDE));
+		for (int i = 0; i < GREENLETS; i++)
+			GT_CHECK_IS(round % 2 == 0 ? V1 : WIDE, gt_value_of(waiters[i]));
+		for (int i = 0; i < THREADS; i++) {
+			void *value = NULL;
+
+			gt_until(pthread_tryjoin_np(threads[i], &value) == 0);
+			GT_CHECK(value == (round % 2 == 0 ? V1 : WIDE));
+		}
+		GT_CHECK_IS(0, grove_event_destroy(&event));
+	}
+}
+
 static void *send_v1(void *event)
 {
 	return GT_VALUE(grove_event_send(event, V1));
@@ -524,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_use_in_a_callback),
 		cmocka_unit_test(test_send_from_a_thread),
 		cmocka_unit_test(test_wait_in_a_thread),
+		cmocka_unit_test(test_send_to_a_mixed_crowd),
 		cmocka_unit_test(test_wait_for_greenlets_from_outside),
 		cmocka_unit_test(test_send_from_a_signal_handler),
 	};

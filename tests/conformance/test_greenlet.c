@@ -446,6 +446,24 @@ GT_TEST(test_many_joiners)
 	}
 }
 
+/* WT-1: each of a long row joins the one before it; the end goes through all of them. */
+GT_TEST(test_row_of_joins)
+{
+	int many = GT_LIVE(GT_SCALED(20000));
+	grove_greenlet **row = calloc((size_t)many, sizeof(row[0]));
+	grove_event event = GROVE_EVENT_INIT;
+
+	GT_CHECK(row != NULL);
+	row[0] = gt_spawn(wait_then_return, &event);
+	for (int i = 1; i < many; i++)
+		row[i] = gt_spawn(get_it, row[i - 1]);
+	gt_until_parked(row[many - 1]);
+	GT_CHECK_IS(0, grove_event_send(&event, V1));
+	for (int i = many - 1; i >= 0; i--)
+		GT_CHECK_IS((intptr_t)V1, gt_value_of(row[i]));
+	free(row);
+}
+
 struct crew {
 	grove_greenlet *greenlet;
 	_Atomic int left; /* who still holds it */
@@ -560,6 +578,37 @@ GT_TEST(test_failures_belong_to_a_greenlet)
 	GT_CHECK(grove_last_failure() == NULL);
 }
 
+static __attribute__((noinline)) void put_errno(int value)
+{
+	errno = value;
+}
+
+static __attribute__((noinline)) int get_errno(void)
+{
+	return errno;
+}
+
+static void *keep_errno(void *number)
+{
+	for (int i = 0; i < 50; i++) {
+		put_errno((int)(intptr_t)number);
+		GT_CHECK_IS(0, i % 4 == 0 ? grove_sleep(grove_in_ns(20000)) : grove_yield());
+		GT_CHECK_IS((intptr_t)number, get_errno());
+	}
+	return NULL;
+}
+
+/* LO-3: errno belongs to the greenlet, on whatever hub it goes on. */
+GT_TEST(test_errno_travels)
+{
+	grove_greenlet *greenlets[100];
+
+	for (int i = 0; i < 100; i++)
+		greenlets[i] = gt_spawn(keep_errno, GT_VALUE(i + 1));
+	for (int i = 0; i < 100; i++)
+		gt_join(greenlets[i]);
+}
+
 /* --- GL-10: fatal failures --------------------------------------------------------------------------- */
 
 static void *fail_fatally(void *event)
@@ -656,10 +705,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_join_of_a_new_one_waits_for_its_kill),
 		cmocka_unit_test(test_join_times_out),
 		cmocka_unit_test(test_many_joiners),
+		cmocka_unit_test(test_row_of_joins),
 		cmocka_unit_test(test_last_handle_of_many),
 		cmocka_unit_test(test_join_from_outside),
 		cmocka_unit_test(test_handle_outlives_the_greenlet),
 		cmocka_unit_test(test_failures_belong_to_a_greenlet),
+		cmocka_unit_test(test_errno_travels),
 		cmocka_unit_test(test_fatal_failure_reaches_main),
 		cmocka_unit_test(test_overflow_is_reported),
 	};

@@ -79,10 +79,11 @@ GT_STRICT_TEST(test_kill_that_is_too_late)
 	GT_CHECK_IS((intptr_t)V1, gt_value_of(greenlet));
 }
 
-/* base.h: what can complete at once completes, and does not look for kills. */
+/* base.h: what can complete at once completes, and does not look for kills; nor does what only asks. */
 static void *complete_at_once(void *arg)
 {
 	grove_event sent = GROVE_EVENT_INIT;
+	grove_event fresh = GROVE_EVENT_INIT;
 	grove_flag up = GROVE_FLAG_INIT;
 
 	(void)arg;
@@ -92,13 +93,31 @@ static void *complete_at_once(void *arg)
 	GT_CHECK_IS(0, grove_event_wait(&sent, NULL, GROVE_NEVER));
 	GT_CHECK_IS(0, grove_event_wait(&sent, NULL, GROVE_DEADLINE(0)));
 	GT_CHECK_IS(0, grove_flag_wait(&up, GROVE_NEVER));
+	GT_CHECK_IS(-EAGAIN, grove_event_wait(&fresh, NULL, GROVE_POLL));
 	GT_CHECK_IS(0, grove_sleep(GROVE_POLL));
 	return GT_VALUE(grove_sleep(grove_in_s(3600)));
+}
+
+/* base.h: a deadline that has passed suspends once, and so meets the kill. */
+static void *suspend_once(void *way)
+{
+	grove_event fresh = GROVE_EVENT_INIT;
+	int rc;
+
+	GT_CHECK_IS(0, grove_kill(grove_self(), NULL, GROVE_POLL));
+	if (way == NULL)
+		rc = grove_sleep(GROVE_DEADLINE(0));
+	else
+		rc = grove_event_wait(&fresh, NULL, GROVE_DEADLINE(0));
+	GT_CHECK_IS(0, grove_event_destroy(&fresh));
+	return GT_VALUE(rc);
 }
 
 GT_TEST(test_kill_waits_for_a_suspension)
 {
 	GT_CHECK_IS(GROVE_KILLED, gt_value_of(gt_spawn(complete_at_once, NULL)));
+	GT_CHECK_IS(GROVE_KILLED, gt_value_of(gt_spawn(suspend_once, NULL)));
+	GT_CHECK_IS(GROVE_KILLED, gt_value_of(gt_spawn(suspend_once, V1)));
 }
 
 /* --- KL-6, KL-7, KL-12: several kills ---------------------------------------------------------------- */

@@ -118,6 +118,25 @@ static void test_hub_hooks(void **state)
 	GT_CHECK_IS(most_hubs, hub_stops);
 }
 
+static void *leave_main(void *value)
+{
+	grove_exit(value);
+}
+
+/* HB-1: main may end itself from within; its value is that of the run. */
+static void test_main_exits(void **state)
+{
+	grove_options options = GROVE_OPTIONS_INIT;
+	struct gt_mark before = gt_mark();
+	void *value = NULL;
+
+	(void)state;
+	gt_options(&options);
+	GT_CHECK_IS(0, grove_run(leave_main, V1, &value, &options));
+	GT_CHECK(value == V1);
+	gt_check_left(&before);
+}
+
 /* --- HB-17: the end ------------------------------------------------------------------------------------- */
 
 enum { BLOCKED = 120 };
@@ -451,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_first_need_starts_it),
 		cmocka_unit_test(test_hub_count),
 		cmocka_unit_test(test_hub_hooks),
+		cmocka_unit_test(test_main_exits),
 		cmocka_unit_test(test_run_ends_with_blocked_greenlets),
 		cmocka_unit_test(test_stop_waits_for_greenlets),
 		cmocka_unit_test(test_stop_ends_waits_of_threads),

@@ -365,6 +365,43 @@ GT_TEST(test_release_of_what_was_never_started)
 	GT_CHECK_IS(0, left_behind.value);
 }
 
+static void release_greenlet(void *greenlet)
+{
+	grove_greenlet_release(greenlet);
+}
+
+static void *spawn_and_hand_up(void *depth)
+{
+	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
+	grove_greenlet *child = NULL;
+
+	if (depth == NULL)
+		return NULL;
+	attributes.release_value = release_greenlet;
+	GT_CHECK_IS(0, grove_spawn_with(&child, spawn_and_hand_up,
+					GT_VALUE((intptr_t)depth - 1), &attributes));
+	GT_CHECK_IS(0, grove_join(child, gt_soon()));
+	return child;
+}
+
+/* GL-7: what is released may itself be a handle: a row of them goes with the last one. */
+GT_TEST(test_release_of_handles)
+{
+	grove_attributes attributes = GROVE_ATTRIBUTES_INIT;
+	grove_greenlet *greenlet = NULL;
+
+	attributes.release_value = release_greenlet;
+	GT_CHECK_IS(0, grove_spawn_with(&greenlet, spawn_and_hand_up, GT_VALUE(20), &attributes));
+	GT_CHECK_IS(0, grove_join(greenlet, gt_soon()));
+
+	uint64_t deepest = 0;
+	for (grove_greenlet *g = greenlet; g != NULL; g = grove_value(g))
+		deepest = grove_id(g);
+	GT_CHECK(!gt_gone(deepest));
+	grove_greenlet_release(greenlet);
+	gt_until(gt_gone(deepest));
+}
+
 /* --- GL-11: hooks ----------------------------------------------------------------------------------- */
 
 struct hook {
@@ -670,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_release_after_the_end),
 		cmocka_unit_test(test_release_without_a_run),
 		cmocka_unit_test(test_release_of_what_was_never_started),
+		cmocka_unit_test(test_release_of_handles),
 		cmocka_unit_test(test_spawn_hook),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_with_spawner),
