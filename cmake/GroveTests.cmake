@@ -123,5 +123,5 @@ function(grove_support_library)
 	endif()
 	target_include_directories(grove_test_support ${scope}
 		"${PROJECT_SOURCE_DIR}/tests" "${PROJECT_SOURCE_DIR}/tests/support")
-	target_link_libraries(grove_test_support ${scope} grove_internal PkgConfig::GROVE_CMOCKA)
+	target_link_libraries(grove_test_support ${scope} grove_internal PkgConfig::GROVE_CMOCKA m)
 endfunction()
